@@ -1,0 +1,59 @@
+# Every verb of the project; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+COLLECTIONS := .cache/collections
+STAMPS := $(VENV)/.stamps
+
+.PHONY: help env test-env demo demo-down test unit sanity integration lint docs-lint format lock build clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+env: $(STAMPS)/demo ## build .venv and the collection path; the rest of the machine is left alone
+
+test-env: $(STAMPS)/test
+
+$(STAMPS)/demo: requirements/demo.lock tests/tools/make_env
+	@tests/tools/make_env $(VENV) requirements/demo.lock && touch $@
+
+$(STAMPS)/test: requirements/test.lock tests/tools/make_env
+	@tests/tools/make_env $(VENV) requirements/test.lock && touch $@ $(STAMPS)/demo
+
+demo: env ## plan, serve and scale out a small local fleet of real llama.cpp servers
+	@inventories/demo/demo up
+
+demo-down: ## stop and remove what the demo started
+	@inventories/demo/demo down
+
+test: ## everything CI runs: lint, docs, unit tests, sanity, integration
+	@tests/tools/run_all
+
+unit: test-env ## unit and property tests
+	@$(BIN)/python -m pytest tests/unit -n 2 -q
+
+sanity: test-env ## ansible-test sanity on a copy of the collection
+	@tests/tools/run_sanity
+
+integration: test-env ## real module and playbook runs against real servers
+	@$(BIN)/python -m pytest tests/integration -q
+
+lint: test-env ## ruff, mypy, yamllint, ansible-lint (profile production)
+	@tests/tools/run_lint
+
+docs-lint: test-env ## ansible-doc, antsibull-docs, changelog
+	@tests/tools/run_docs_lint
+
+format: test-env ## let ruff format the code
+	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lock: ## resolve the lock files again (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements/demo.in -o requirements/demo.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade -c requirements/demo.lock requirements/test.in -o requirements/test.lock
+
+build: env ## build the collection tarball into build/
+	@$(BIN)/ansible-galaxy collection build --force --output-path build
+
+clean: demo-down ## remove the environment and everything generated
+	rm -rf $(VENV) .cache build tests/output modelops-output

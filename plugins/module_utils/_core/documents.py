@@ -108,9 +108,7 @@ def read_document(path: str, *, what: str) -> Any:
     path = os.path.expanduser(path)
     try:
         if os.path.getsize(path) > MAX_DOCUMENT_BYTES:
-            raise InputError(
-                f"the {what} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", where=path, remedy="Split it"
-            )
+            raise InputError(f"the {what} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", where=path, remedy="Split it")
         with open(path, "rb") as stream:
             return json.loads(stream.read().decode("utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError as error:

@@ -9,13 +9,15 @@ checked once and become frozen dataclasses; nothing behind this file looks at ra
 records again. A host variable's ``modelops_`` prefix is optional in a record.
 
 Units: requests/s, seconds, GiB, currency per hour; an accelerator share of 0.5
-is half of one accelerator.
+is half of one accelerator. A host's accelerator memory is that of each of its
+accelerators; a model's is what one replica takes over all of its accelerators.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
@@ -58,6 +60,14 @@ class Host:
     def takes_new_replicas(self) -> bool:
         return self.state == "active" and self.reachable
 
+    @property
+    def serves(self) -> bool:
+        """Whether what runs here counts as capacity."""
+        return self.state != "maintenance" and self.reachable
+
+    def as_record(self) -> dict[str, Any]:
+        return {**asdict(self), "accelerator_uuids": list(self.accelerator_uuids)}
+
 
 @dataclass(frozen=True)
 class Capacity:
@@ -92,6 +102,9 @@ class Model:
     spread: Mapping[str, float] = field(default_factory=dict)
     startup_seconds: float = DEFAULT_STARTUP_SECONDS
     latency_slo_seconds: float | None = None
+
+    def as_record(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 @dataclass(frozen=True, order=True)
@@ -130,7 +143,7 @@ def parse_hosts(records: Any) -> list[Host]:
     Raises:
         InputError: not a list, a name missing or twice, a value out of range.
     """
-    if isinstance(records, Mapping) or isinstance(records, (str, bytes)) or not isinstance(records, Iterable):
+    if isinstance(records, (Mapping, str, bytes)) or not isinstance(records, Iterable):
         raise InputError("hosts must be a list of host records", remedy="Give a list of mappings with a name each")
     hosts = sorted((_parse_host(record, row) for row, record in enumerate(records)), key=lambda host: host.name)
     for first, second in zip(hosts, hosts[1:]):
@@ -157,7 +170,7 @@ def parse_replicas(records: Any, *, what: str = "current") -> list[Replica]:
     """
     if records is None:
         return []
-    if isinstance(records, Mapping) or isinstance(records, (str, bytes)):
+    if isinstance(records, (Mapping, str, bytes)) or not isinstance(records, Iterable):
         raise InputError(f"{what} must be a list of replicas")
     replicas = []
     for row, record in enumerate(records):
@@ -169,25 +182,29 @@ def parse_replicas(records: Any, *, what: str = "current") -> list[Replica]:
         replicas.append(
             Replica(
                 host=str(fields["host"]),
-                slot=int(expect_number(fields["slot"], what="slot", where=where, minimum=0)),
+                slot=_count(fields["slot"], what="slot", where=where),
                 model=str(fields["model"]),
                 version=str(fields.get("version", "0")),
-                port=int(expect_number(fields.get("port", 0), what="port", where=where, minimum=0, maximum=65535)),
-                accelerators=tuple(int(index) for index in fields.get("accelerators") or ()),
+                port=_count(fields.get("port", 0), what="port", where=where, maximum=65535),
+                accelerators=tuple(
+                    _count(index, what="accelerator index", where=where) for index in fields.get("accelerators") or ()
+                ),
             )
         )
     replicas.sort()
     for first, second in zip(replicas, replicas[1:]):
         if (first.host, first.slot) == (second.host, second.slot):
             raise InputError(
-                f"slot {first.slot} is used twice", where=f"{what}, host {first.host}", remedy="Each replica has its own slot"
+                f"slot {first.slot} is used twice",
+                where=f"{what}, host {first.host}",
+                remedy="Each replica has its own slot",
             )
     return replicas
 
 
 def _parse_host(record: Any, row: int) -> Host:
     fields = {
-        str(key)[len("modelops_"):] if str(key).startswith("modelops_") else str(key): value
+        str(key)[len("modelops_") :] if str(key).startswith("modelops_") else str(key): value
         for key, value in expect_mapping(record, what="host", where=f"hosts[{row}]").items()
     }
     name = str(fields.get("name") or fields.get("host") or "")
@@ -202,24 +219,26 @@ def _parse_host(record: Any, row: int) -> Host:
     state = str(fields.get("state") or "active")
     if state not in HOST_STATES:
         raise InputError(f"state must be one of {', '.join(HOST_STATES)}, not {state!r}", where=where)
-    count = number("accelerator_count")
-    if count != int(count):
-        raise InputError(f"accelerator_count must be a whole number, not {count:g}", where=where)
+
+    def count(key: str, default: int = 0, maximum: float = math.inf) -> int:
+        value = fields.get(key)
+        return default if value is None else _count(value, what=key, where=where, maximum=maximum)
+
     return Host(
         name=name,
         zone=str(fields.get("zone") or "default"),
         region=str(fields.get("region") or "default"),
         accelerator_type=str(fields.get("accelerator_type") or "cpu"),
-        accelerator_count=int(count),
+        accelerator_count=count("accelerator_count"),
         accelerator_memory_gib=number("accelerator_memory_gib"),
         accelerator_uuids=tuple(str(uuid) for uuid in fields.get("accelerator_uuids") or ()),
         cpu_cores=number("cpu_cores"),
         memory_gib=number("memory_gib"),
         cost_per_hour=number("cost_per_hour"),
         state=state,
-        reachable=bool(fields.get("reachable", True)),
-        base_port=int(number("base_port", DEFAULT_BASE_PORT)),
-        max_replicas=None if fields.get("max_replicas") is None else int(number("max_replicas")),
+        reachable=_truth(fields.get("reachable"), what="reachable", where=where),
+        base_port=count("base_port", DEFAULT_BASE_PORT, maximum=65535),
+        max_replicas=None if fields.get("max_replicas") is None else count("max_replicas"),
     )
 
 
@@ -238,8 +257,7 @@ def _parse_model(name: str, record: Any) -> Model:
         return None if source.get(key) is None else number(source, key)
 
     def optional_count(key: str) -> int | None:
-        value = optional(fields, key)
-        return None if value is None else int(value)
+        return None if fields.get(key) is None else _count(fields[key], what=key, where=where)
 
     engine = str(fields.get("engine") or "command")
     if engine not in ENGINES:
@@ -248,12 +266,17 @@ def _parse_model(name: str, record: Any) -> Model:
         if domain not in ("zone", "region"):
             raise InputError(f"spread is over zone or region, not {domain!r}", where=where)
         expect_number(share, what=f"spread.{domain}", where=where, minimum=1e-9, maximum=1)
-    minimum = int(number(fields, "min_replicas", 1))
+    minimum = (
+        1 if fields.get("min_replicas") is None else _count(fields["min_replicas"], what="min_replicas", where=where)
+    )
     maximum = optional_count("max_replicas")
     if maximum is not None and maximum < minimum:
         raise InputError(
-            f"max_replicas ({maximum}) is below min_replicas ({minimum})", where=where, remedy="Raise one or lower the other"
+            f"max_replicas ({maximum}) is below min_replicas ({minimum})",
+            where=where,
+            remedy="Raise one or lower the other",
         )
+    _check_accelerators(number(resources, "accelerators"), number(resources, "accelerator_memory_gib"), where)
     return Model(
         name=name,
         engine=engine,
@@ -272,6 +295,38 @@ def _parse_model(name: str, record: Any) -> Model:
         startup_seconds=number(fields, "startup_seconds", DEFAULT_STARTUP_SECONDS),
         latency_slo_seconds=optional(slo, "latency_seconds"),
     )
+
+
+def _check_accelerators(accelerators: float, memory_gib: float, where: str) -> None:
+    if accelerators > 1 and accelerators != int(accelerators):
+        raise InputError(
+            f"accelerators must be a whole number, or a share below 1, not {accelerators:g}",
+            where=where,
+            remedy="A replica takes whole accelerators, or shares a single one",
+        )
+    if memory_gib > 0 and accelerators == 0:
+        raise InputError(
+            "accelerator_memory_gib is set, but accelerators is not",
+            where=where,
+            remedy="Set resources.accelerators, 1 or a share such as 0.5; or remove accelerator_memory_gib",
+        )
+
+
+def _count(value: Any, *, what: str, where: str, maximum: float = math.inf) -> int:
+    number = expect_number(value, what=what, where=where, minimum=0, maximum=maximum)
+    if number != int(number):
+        raise InputError(f"{what} must be a whole number, not {number:g}", where=where)
+    return int(number)
+
+
+def _truth(value: Any, *, what: str, where: str) -> bool:
+    """A truth value; words are taken, since Jinja may make them."""
+    if value is None or isinstance(value, bool):
+        return value is not False
+    words = {"true": True, "yes": True, "false": False, "no": False}
+    if str(value).lower() not in words:
+        raise InputError(f"{what} must be true or false, not {value!r}", where=where)
+    return words[str(value).lower()]
 
 
 def _parse_capacity(record: Any, where: str) -> dict[str, Capacity]:

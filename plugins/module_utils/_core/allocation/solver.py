@@ -1,0 +1,163 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""The one file that speaks to OR-Tools: arrays in, numbers and a checked status out.
+
+The model goes in as arrays, never term by term: building dominates otherwise. Two
+routes, tried in this order:
+
+1. ``model_builder_helper.fill_model_from_sparse_data``, the compiled half of
+   ModelBuilder. It is not on the documented surface, so it is used here alone, and
+   importing it directly saves the seconds that pandas takes.
+2. A linear-solver protocol buffer filled from the same arrays, given to ``pywraplp``.
+
+One thread and a fixed seed, so the same arrays give the same answer.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.formulation import LinearModel
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+
+try:
+    import numpy as np
+except ImportError:  # reported by libraries.require before any use
+    np = None  # type: ignore[assignment]
+
+Array = Any
+PURPOSE = "capacity planning"
+SEED = 1
+
+
+class Status(enum.Enum):
+    """How a solve ended. Only the first two carry values."""
+
+    OPTIMAL = "optimal"
+    FEASIBLE = "feasible"
+    NO_SOLUTION = "no solution in time"
+    INFEASIBLE = "infeasible"
+    UNBOUNDED = "unbounded"
+    FAILED = "failed"
+
+    @property
+    def has_values(self) -> bool:
+        return self in (Status.OPTIMAL, Status.FEASIBLE)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """``values`` (one per column), ``objective`` and the proven lower ``bound``, in the model's money."""
+
+    status: Status
+    solver: str
+    values: Array
+    objective: float
+    bound: float
+    seconds: float
+
+
+def solve(
+    model: LinearModel, *, integer: bool = True, time_limit_seconds: float = 30.0, relative_gap: float = 1e-9
+) -> Solution:
+    """Minimise.
+
+    Args:
+        model: the arrays.
+        integer: False relaxes the whole columns.
+        time_limit_seconds: wall time; the best found until then is returned as ``FEASIBLE``.
+        relative_gap: a solution this close to the bound is optimal.
+
+    Raises:
+        MissingLibraryError: OR-Tools is absent or too old.
+    """
+    started = time.monotonic()
+    name = "highs" if integer and bool(model.integer.any()) else "glop"
+    require("ortools", purpose=PURPOSE)
+    try:
+        helper = require("ortools.linear_solver.python.model_builder_helper", purpose=PURPOSE)
+        fill = helper.ModelBuilderHelper.fill_model_from_sparse_data
+    except (ImportError, AttributeError):
+        fill = None
+    route = _solve_by_proto if fill is None else _solve_by_helper
+    status, values, objective, bound = route(model, name, time_limit_seconds, relative_gap)
+    return Solution(status, name, values, objective + model.offset, bound + model.offset, time.monotonic() - started)
+
+
+def _solve_by_helper(
+    model: LinearModel, name: str, time_limit_seconds: float, relative_gap: float
+) -> tuple[Status, Array, float, float]:
+    helper = require("ortools.linear_solver.python.model_builder_helper", purpose=PURPOSE)
+    built = helper.ModelBuilderHelper()
+    built.fill_model_from_sparse_data(
+        model.lower, model.upper, model.objective, model.row_lower, model.row_upper, model.matrix
+    )
+    if name == "highs":
+        for column in np.flatnonzero(model.integer).tolist():
+            built.set_var_integrality(column, True)
+    solver = helper.ModelSolverHelper(name)
+    solver.set_time_limit_in_seconds(time_limit_seconds)
+    solver.set_solver_specific_parameters(_parameters(name, relative_gap))
+    solver.solve(built)
+    status = _status(solver.status().name)
+    if status is Status.FEASIBLE and not solver.has_solution():
+        status = Status.NO_SOLUTION
+    if not status.has_values:
+        return status, np.zeros(len(model.objective)), np.inf, -np.inf
+    return status, np.asarray(solver.variable_values()), solver.objective_value(), solver.best_objective_bound()
+
+
+def _solve_by_proto(
+    model: LinearModel, name: str, time_limit_seconds: float, relative_gap: float
+) -> tuple[Status, Array, float, float]:
+    pywraplp = require("ortools.linear_solver.pywraplp", purpose=PURPOSE)
+    solver = pywraplp.Solver.CreateSolver({"highs": "HIGHS", "glop": "GLOP"}[name])
+    solver.LoadModelFromProto(_as_proto(model, integer=name == "highs"))
+    solver.SetTimeLimit(max(1, int(time_limit_seconds * 1000)))
+    solver.SetSolverSpecificParametersAsString(_parameters(name, relative_gap))
+    names = {
+        getattr(pywraplp.Solver, one): one for one in ("OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNBOUNDED", "NOT_SOLVED")
+    }
+    status = _status(names.get(solver.Solve(), "ABNORMAL"))
+    if not status.has_values:
+        return status, np.zeros(len(model.objective)), np.inf, -np.inf
+    objective = solver.Objective().Value()
+    bound = solver.Objective().BestBound() if name == "highs" else objective
+    return status, np.array([variable.solution_value() for variable in solver.variables()]), objective, bound
+
+
+def _as_proto(model: LinearModel, *, integer: bool) -> Any:
+    proto = require("ortools.linear_solver.linear_solver_pb2", purpose=PURPOSE).MPModelProto()
+    columns = zip(model.lower.tolist(), model.upper.tolist(), model.objective.tolist(), model.integer.tolist())
+    for lower, upper, price, whole in columns:
+        proto.variable.add(
+            lower_bound=lower, upper_bound=upper, objective_coefficient=price, is_integer=integer and whole
+        )
+    edges = model.matrix.indptr.tolist()
+    for row, (lower, upper) in enumerate(zip(model.row_lower.tolist(), model.row_upper.tolist())):
+        constraint = proto.constraint.add(lower_bound=lower, upper_bound=upper)
+        constraint.var_index.extend(model.matrix.indices[edges[row] : edges[row + 1]].tolist())
+        constraint.coefficient.extend(model.matrix.data[edges[row] : edges[row + 1]].tolist())
+    return proto
+
+
+def _parameters(name: str, relative_gap: float) -> str:
+    if name == "highs":
+        # HiGHS greets on standard output unless told not to, which would break a module's answer.
+        return f"output_flag=false\nthreads=1\nrandom_seed={SEED}\nmip_rel_gap={relative_gap}\nmip_abs_gap=1e-9"
+    return f"random_seed: {SEED}"
+
+
+def _status(name: str) -> Status:
+    return {
+        "OPTIMAL": Status.OPTIMAL,
+        "FEASIBLE": Status.FEASIBLE,
+        "NOT_SOLVED": Status.NO_SOLUTION,
+        "INFEASIBLE": Status.INFEASIBLE,
+        "UNBOUNDED": Status.UNBOUNDED,
+    }.get(name, Status.FAILED)

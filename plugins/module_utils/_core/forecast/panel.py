@@ -1,0 +1,125 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""Series of equal length and step as one array, ready for the candidates.
+
+Everything downstream works on a :class:`Panel`: S series of n samples, divided by
+their mean so that all of them live on one scale, without gaps, and with a mask that
+says what was really observed. Filled samples are never scored and never calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+try:
+    import numpy as np
+except ImportError:  # reported by libraries.require before any use
+    np = None  # type: ignore[assignment]
+
+# A logarithm of zero does not exist; the log scale lifts a series until its
+# smallest sample is this share of its mean.
+LOG_FLOOR = 0.1
+
+
+@dataclass(frozen=True)
+class Panel:
+    """S series of equal length.
+
+    Attributes:
+        values: (S, n) non-negative, mean about 1, gaps filled.
+        observed: (S, n) bool, False where a sample was filled.
+        scale: (S,) what the values were divided by.
+        periods: seasonal periods in steps, ascending, each fitting twice; may be empty.
+        lift: (S,) what is added before a logarithm.
+        ceiling: (S,) no forecast goes above: the maximum plus half the range.
+    """
+
+    values: Any
+    observed: Any
+    scale: Any
+    periods: tuple[int, ...]
+    lift: Any
+    ceiling: Any
+
+    @property
+    def length(self) -> int:
+        return int(self.values.shape[1])
+
+    def rows(self, start: int, stop: int) -> Panel:
+        """The series ``start`` to ``stop`` as a panel of their own."""
+        part = slice(start, stop)
+        return Panel(
+            self.values[part], self.observed[part], self.scale[part], self.periods, self.lift[part], self.ceiling[part]
+        )
+
+
+def trim(values: Any) -> int:
+    """Index of the first sample that says anything: leading zeros and gaps are before the service began."""
+    told = np.flatnonzero(np.nan_to_num(values) > 0.0)
+    return int(told[0]) if told.size else 0
+
+
+def make_panel(rows: Sequence[Any], periods: tuple[int, ...]) -> Panel:
+    """A panel from equally long (n,) arrays with NaN for gaps."""
+    raw = np.stack([np.asarray(row, dtype=np.float64) for row in rows])
+    observed = np.isfinite(raw)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(observed, raw, 0.0).sum(axis=1) / np.maximum(observed.sum(axis=1), 1)
+    scale = np.where(mean > 0.0, mean, 1.0)
+    values = raw / scale[:, None]
+    for index in np.flatnonzero(~observed.all(axis=1)):
+        values[index] = fill_gaps(values[index], periods)
+    highest, lowest = values.max(axis=1), values.min(axis=1)
+    return Panel(
+        values=values,
+        observed=observed,
+        scale=scale,
+        periods=periods,
+        lift=np.maximum(0.0, LOG_FLOOR - lowest),
+        ceiling=highest + 0.5 * (highest - lowest),
+    )
+
+
+def fill_gaps(values: Any, periods: tuple[int, ...]) -> Any:
+    """Fill NaN by the seasonal profile on an interpolated level.
+
+    The level is the mean of the observed samples within half a period on either
+    side, interpolated linearly across long gaps; the profile is the mean deviation
+    from the level at each phase. The longest period seen three times gives the
+    phases, since two days of the same week are not two of the same weekday.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return np.zeros_like(values)
+    if known.all():
+        return values
+    n = values.size
+    where = np.arange(n)
+    width = periods[0] if periods else 1
+    level = _rolling_mean(values, known, width)
+    told = np.isfinite(level)
+    level = np.interp(where, where[told], level[told])
+    fitting = [period for period in periods if 3 * period <= n] or list(periods[:1])
+    profile = np.zeros(n)
+    for period in fitting:  # the longest last: it overrides where it has been seen
+        phase = where % period
+        count = np.bincount(phase[known], minlength=period)
+        total = np.bincount(phase[known], weights=(values - level)[known], minlength=period)
+        seen = count[phase] > 0
+        profile = np.where(seen, total[phase] / np.maximum(count[phase], 1), profile)
+    return np.where(known, values, np.maximum(level + profile, 0.0))
+
+
+def _rolling_mean(values: Any, known: Any, width: int) -> Any:
+    """Centred mean over ``width`` samples, of the known ones only; NaN where none is known."""
+    n = values.size
+    total = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    count = np.concatenate([[0], np.cumsum(known)])
+    start = np.clip(np.arange(n) - width // 2, 0, n)
+    stop = np.clip(start + width, 0, n)
+    number = count[stop] - count[start]
+    return np.where(number > 0, (total[stop] - total[start]) / np.maximum(number, 1), np.nan)

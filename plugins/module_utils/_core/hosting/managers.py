@@ -1,0 +1,222 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""Service managers: systemd where it is PID 1, supervisord elsewhere.
+
+Both give the same few verbs. A service is defined by files that the lifecycle writes;
+a manager only makes the running service follow them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
+
+COMMAND_TIMEOUT_SECONDS = 60.0
+LOG_LINES = 20
+
+
+class ServiceManager(Protocol):
+    """What the lifecycle needs of a service manager."""
+
+    def prepare(self) -> bool:
+        """Make the manager itself run. Returns whether it had to be started."""
+
+    def reload(self, name: str) -> None:
+        """Take notice of changed definition files of ``name``; running services go on."""
+
+    def is_running(self, name: str) -> bool:
+        """True when the service's main process is up, answering or not."""
+
+    def has_given_up(self, name: str) -> bool:
+        """True when the service crashed so often that it is not restarted any more."""
+
+    def start(self, name: str) -> None:
+        """Start it now and at boot; a service that had given up is tried anew."""
+
+    def restart(self, name: str) -> None:
+        """Stop and start it with its present definition."""
+
+    def stop(self, name: str, timeout_seconds: float) -> None:
+        """Stop it and all its processes, and keep it from starting at boot."""
+
+    def forget(self, name: str) -> None:
+        """Drop what is known of a service whose files have been removed."""
+
+    def main_pid(self, name: str) -> int | None:
+        """Process id of the main process, None when there is none."""
+
+    def log_tail(self, name: str) -> str:
+        """The last lines the service wrote."""
+
+
+def _run(argv: Sequence[str], *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> tuple[int, str]:
+    """Exit code and joined output of a command.
+
+    Raises:
+        SourceUnavailableError: the command is absent or did not end in time.
+    """
+    try:
+        done = subprocess.run(
+            list(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_seconds, check=False
+        )
+    except FileNotFoundError as error:
+        raise SourceUnavailableError(
+            f"{argv[0]} is not installed", remedy="Install it, or set deploy_service_manager to the one this host has"
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        raise SourceUnavailableError(
+            f"'{' '.join(argv)}' did not end within {timeout_seconds:g} s",
+            remedy="A process that ignores SIGKILL hangs in the kernel: look at the host, it may need a reboot",
+        ) from error
+    return done.returncode, done.stdout.decode("utf-8", "replace").strip()
+
+
+def _expect(argv: Sequence[str], *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> str:
+    code, output = _run(argv, timeout_seconds=timeout_seconds)
+    if code != 0:
+        raise SourceUnavailableError(f"'{' '.join(argv)}' failed with exit code {code}: {output or 'no output'}")
+    return output
+
+
+class SystemdManager:
+    """One unit a replica; ``systemctl`` does the rest."""
+
+    def __init__(self, *, scope: Sequence[str] = ()) -> None:
+        self._systemctl = ["systemctl", "--no-ask-password", *scope]
+
+    def prepare(self) -> bool:
+        return False
+
+    def reload(self, name: str) -> None:
+        _expect([*self._systemctl, "daemon-reload"])
+
+    def is_running(self, name: str) -> bool:
+        # "activating" is also the wait between two crashes, so only "active" counts.
+        return _run([*self._systemctl, "is-active", "--quiet", _unit(name)])[0] == 0
+
+    def has_given_up(self, name: str) -> bool:
+        return _run([*self._systemctl, "is-failed", "--quiet", _unit(name)])[0] == 0
+
+    def start(self, name: str) -> None:
+        _run([*self._systemctl, "reset-failed", _unit(name)])
+        _expect([*self._systemctl, "enable", "--quiet", "--now", _unit(name)])
+
+    def restart(self, name: str) -> None:
+        _run([*self._systemctl, "reset-failed", _unit(name)])
+        _expect([*self._systemctl, "enable", "--quiet", _unit(name)])
+        _expect([*self._systemctl, "restart", _unit(name)], timeout_seconds=15 * 60)
+
+    def stop(self, name: str, timeout_seconds: float) -> None:
+        code, output = _run([*self._systemctl, "stop", _unit(name)], timeout_seconds=timeout_seconds + 30)
+        if code not in (0, 5):  # 5: no such unit, so nothing runs
+            raise SourceUnavailableError(f"systemctl stop {_unit(name)} failed with exit code {code}: {output}")
+        _run([*self._systemctl, "disable", "--quiet", _unit(name)])
+
+    def forget(self, name: str) -> None:
+        _expect([*self._systemctl, "daemon-reload"])
+        _run([*self._systemctl, "reset-failed", _unit(name)])
+
+    def main_pid(self, name: str) -> int | None:
+        output = _run([*self._systemctl, "show", "--property=MainPID", "--value", _unit(name)])[1]
+        return int(output) if output.isdigit() and int(output) > 0 else None
+
+    def log_tail(self, name: str) -> str:
+        return _run(["journalctl", "--no-pager", "--output=cat", f"--lines={LOG_LINES}", f"--unit={_unit(name)}"])[1]
+
+
+def _unit(name: str) -> str:
+    return f"{name}.service"
+
+
+@dataclass(frozen=True)
+class SupervisordManager:
+    """One program a replica, under a supervisord of our own.
+
+    ``configuration`` is that supervisord's file; it includes one file a program.
+    """
+
+    configuration: str
+    supervisord: str = "supervisord"
+    supervisorctl: str = "supervisorctl"
+    log_dir: str = ""
+    start_timeout_seconds: float = 15.0
+
+    def prepare(self) -> bool:
+        if self._daemon_pid() is not None:
+            return False
+        _expect([self.supervisord, "-c", self.configuration])
+        deadline = time.monotonic() + self.start_timeout_seconds
+        while self._daemon_pid() is None:
+            if time.monotonic() > deadline:
+                raise SourceUnavailableError(
+                    "supervisord was started but does not answer",
+                    where=self.configuration,
+                    remedy="Look at its log, named there as logfile",
+                )
+            time.sleep(0.1)
+        return True
+
+    def reload(self, name: str) -> None:
+        self._ctl("update", name)
+
+    def is_running(self, name: str) -> bool:
+        return self._status(name) in ("RUNNING", "STARTING")
+
+    def has_given_up(self, name: str) -> bool:
+        return self._status(name) in ("FATAL", "EXITED", "STOPPED")
+
+    def start(self, name: str) -> None:
+        self._ctl("update", name)
+        if self._status(name) not in ("RUNNING", "STARTING"):
+            self._ctl("start", name)
+
+    def restart(self, name: str) -> None:
+        # A changed definition makes update restart the program; one that was only
+        # given another model file needs to be told.
+        before = self.main_pid(name)
+        self._ctl("update", name)
+        if self.main_pid(name) == before:
+            self._ctl("restart", name)
+
+    def stop(self, name: str, timeout_seconds: float) -> None:
+        if self._daemon_pid() is not None and self._status(name) not in ("", "STOPPED", "EXITED", "FATAL"):
+            self._ctl("stop", name, timeout_seconds=timeout_seconds + 30)
+
+    def forget(self, name: str) -> None:
+        if self._daemon_pid() is not None:
+            self._ctl("update", name)
+
+    def main_pid(self, name: str) -> int | None:
+        output = self._ctl("pid", name)
+        return int(output) if output.isdigit() and int(output) > 0 else None
+
+    def log_tail(self, name: str) -> str:
+        path = os.path.join(self.log_dir, f"{name}.log")
+        try:
+            with open(path, "rb") as stream:
+                stream.seek(0, os.SEEK_END)
+                stream.seek(max(0, stream.tell() - 8192))
+                lines = stream.read().decode("utf-8", "replace").splitlines()
+        except OSError as error:
+            return f"(no log at {path}: {error.strerror})"
+        return "\n".join(lines[-LOG_LINES:])
+
+    def _ctl(self, *words: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> str:
+        return _run([self.supervisorctl, "-c", self.configuration, *words], timeout_seconds=timeout_seconds)[1]
+
+    def _status(self, name: str) -> str:
+        """``RUNNING``, ``STARTING``, ``STOPPED``, ``FATAL`` ...; empty when the program is unknown."""
+        words = self._ctl("status", name).split()
+        return words[1] if len(words) > 1 and words[0] == name else ""
+
+    def _daemon_pid(self) -> int | None:
+        output = self._ctl("pid")
+        return int(output) if output.isdigit() else None

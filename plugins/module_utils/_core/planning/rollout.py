@@ -1,0 +1,164 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""Carrying a plan out: what is left to do, in which passes, and each host's part of a pass.
+
+A pass N makes a host so that every placement of a wave up to N runs and every replica
+whose stop is in a wave up to N is gone. Passes are monotone (a later one never undoes an
+earlier one) and idempotent, so an apply that broke off anywhere is simply run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
+    expect_mapping,
+    expect_number,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica, parse_replicas
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.changes import (
+    changes,
+    place_text,
+    same_replica,
+)
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What a plan still asks for, against what runs.
+
+    ``passes``: the waves to go through. What an earlier run has done is not gone through again,
+    except for the last wave it may have finished: a replica is written down before its service
+    starts, so that wave is made so once more before anything else is taken away.
+    """
+
+    starts: tuple[Replica, ...]
+    stops: tuple[Replica, ...]
+    passes: tuple[int, ...]
+
+
+def pending_work(plan: Record, current: Sequence[Replica] | None) -> Pending:
+    """What is left to do.
+
+    Args:
+        plan: the plan document.
+        current: what runs now; None when that is not known: then all of the plan is left.
+    """
+    actions = plan.get("actions") or []
+    last = last_wave(actions)
+    if current is None:
+        starts, stops = (
+            tuple(parse_replicas([one for one in actions if one["action"] == kind], what=kind))
+            for kind in ("start", "stop")
+        )
+        return Pending(starts, stops, tuple(range(last + 1)))
+    work = changes(current, parse_replicas(plan.get("placements") or [], what="placements"))
+    if not work.starts and not work.stops:
+        return Pending((), (), (last,))
+    start_waves = {_place(placement): int(placement.get("wave") or 0) for placement in plan.get("placements") or []}
+    stop_waves = _stop_waves(actions)
+    waves = [start_waves[(start.host, start.slot)] for start in work.starts]
+    waves += [_stop_wave(stop, stop_waves, default=last) for stop in work.stops]
+    return Pending(work.starts, work.stops, tuple(range(max(0, min(waves) - 1), last + 1)))
+
+
+def last_wave(actions: Iterable[Record]) -> int:
+    """The number of the last wave; 0 when nothing starts or stops."""
+    return max((int(action.get("wave") or 0) for action in actions), default=0)
+
+
+def move_lines(starts: Iterable[Replica], stops: Iterable[Replica]) -> list[str]:
+    """One line per start and stop: ``+ chat-8b 2026.11.1 on gpu-a1 slot 0``, sorted by place, stops first."""
+    lines = [(stop.host, stop.slot, f"- {stop.model} {stop.version} on {place_text(stop)}") for stop in stops]
+    lines += [(start.host, start.slot, f"+ {start.model} {start.version} on {place_text(start)}") for start in starts]
+    return [line for _, _, line in sorted(lines, key=lambda one: (one[0], one[1], one[2].startswith("+")))]
+
+
+def replica_lines(replicas: Iterable[Replica]) -> list[str]:
+    """One line per replica, for a diff: ``gpu-a1 slot 0: chat-8b 2026.11.1``."""
+    return [f"{place_text(replica)}: {replica.model} {replica.version}" for replica in sorted(replicas)]
+
+
+def replicas_for_wave(
+    placements: Sequence[Record],
+    actions: Sequence[Record],
+    host: str,
+    wave: int,
+    present: Sequence[Record],
+    last: int,
+) -> dict[str, list[dict[str, Any]]]:
+    """One host's part of the passes up to ``wave``.
+
+    Args:
+        placements: the plan's placements.
+        actions: the plan's actions.
+        host: whose part.
+        wave: the pass.
+        present: replica records of what the host says it runs.
+        last: the last wave of the plan.
+
+    Returns:
+        ``ensure``: placements to have running. ``remove``: present replicas to take away: those whose
+        stop is due, and those the plan knows nothing of, in the last pass or as soon as a placement
+        needs their slot.
+
+    Raises:
+        InputError: a record without host, slot or model.
+    """
+    mine = [placement for placement in placements if _host_of(placement) == host]
+    ensure = sorted((dict(one) for one in mine if int(one.get("wave") or 0) <= wave), key=_place)
+    planned = parse_replicas(mine, what="placements")
+    needed = {_place(one) for one in ensure}
+    stop_waves = _stop_waves([action for action in actions if _host_of(action) == host])
+    remove = []
+    for record, replica in _present(present, host):
+        if any(same_replica(replica, placement) for placement in planned):
+            continue
+        in_the_way = (host, replica.slot) in needed
+        due = _stop_wave(replica, stop_waves, default=last)
+        if due <= wave or in_the_way:
+            remove.append(dict(record))
+    return {"ensure": ensure, "remove": remove}
+
+
+def _present(records: Sequence[Record], host: str) -> list[tuple[Record, Replica]]:
+    """Present records with their replica, by slot; a host's own records need not name it."""
+    if isinstance(records, (Mapping, str)):
+        raise InputError("what is present must be a list of replicas", where=f"host {host}")
+    pairs = []
+    for record in records:
+        fields = expect_mapping(record, what="replica", where=f"host {host}")
+        if str(fields.get("host") or host) == host:
+            pairs += [(fields, replica) for replica in parse_replicas([{**fields, "host": host}], what="present")]
+    return sorted(pairs, key=lambda pair: pair[1])
+
+
+def _stop_waves(actions: Iterable[Record]) -> dict[tuple[str, int], list[tuple[Replica, int]]]:
+    """The stops of a plan by place."""
+    waves: dict[tuple[str, int], list[tuple[Replica, int]]] = {}
+    for action in actions:
+        if action.get("action") == "stop":
+            (replica,) = parse_replicas([action], what="actions")
+            waves.setdefault((replica.host, replica.slot), []).append((replica, int(action.get("wave") or 0)))
+    return waves
+
+
+def _stop_wave(replica: Replica, waves: Mapping[tuple[str, int], list[tuple[Replica, int]]], *, default: int) -> int:
+    """The wave in which the plan stops ``replica``; ``default`` when it knows nothing of it."""
+    known = waves.get((replica.host, replica.slot), [])
+    return next((wave for stopped, wave in known if same_replica(stopped, replica)), default)
+
+
+def _host_of(record: Record) -> str:
+    return str(expect_mapping(record, what="placement or action").get("host"))
+
+
+def _place(record: Record) -> tuple[str, int]:
+    return (_host_of(record), int(expect_number(record.get("slot"), what="slot", where=_host_of(record), minimum=0)))

@@ -1,0 +1,233 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""What the inputs say about each model's demand, before any rule is applied to it.
+
+A forecast document holds one series per model or per ``model|region``. Each becomes
+a :class:`Signal`: a ladder of (quantile level, requests/s) for the largest demand
+over the coming window, and whether all of it could be read. What cannot be read is
+never taken for zero.
+
+Maximum over the window. The plan must carry the largest demand between now and the
+moment the next plan takes effect, ``W`` seconds away. With X_t the demand of step t
+and n = ceil(W / step):
+
+- ``window_maximum`` holds quantiles of max(X_1..X_N). When N >= n it is used: the
+  maximum over more steps is at least the maximum over fewer.
+- otherwise the largest quantile on the path, max_t q_p(X_t), over all n steps
+  stands in, together with ``window_maximum``. Both are at most the true quantile of
+  the maximum over n steps, so the stand-in is said in the signal's reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
+    expect_mapping,
+    expect_number,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+
+Levels = tuple[tuple[float, float], ...]
+KNOWN_LEVEL = 0.5  # a single number is entered as its own median: a ladder of one flat step
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What one series says.
+
+    ``levels``: (quantile level, requests/s), empty when it says nothing.
+    ``latest``: the last sample, requests/s, or None when there is none that is recent.
+    ``complete``: False when something is missing or stale; then it is no reason to stop a replica.
+    """
+
+    source: str
+    levels: Levels
+    latest: float | None
+    complete: bool
+    reason: str
+
+
+def reading(value: Any, *, where: str) -> float | None:
+    """A measured rate, or None for what is not one: absent, NaN, infinite, negative.
+
+    Raises:
+        InputError: text that is no number at all.
+    """
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"requests/s must be a number, not {value!r}", where=where, remedy="Leave out what was not measured"
+        ) from error
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def by_model(mapping: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Entries grouped by the model in front of ``|``: ``{model: {series name: entry}}``, sorted."""
+    grouped: dict[str, dict[str, Any]] = {}
+    for name in sorted(mapping, key=str):
+        grouped.setdefault(str(name).split("|", maxsplit=1)[0], {})[str(name)] = mapping[name]
+    return grouped
+
+
+def is_document(forecast: Mapping[str, Any]) -> bool:
+    """Whether this is a forecast document, rather than a plain mapping of model to demand."""
+    return forecast.get("kind") == "forecast" or isinstance(forecast.get("series"), Mapping)
+
+
+def given_signal(name: str, value: Any) -> Signal:
+    """Demand an operator wrote down: a number, or a mapping of quantile level to requests/s."""
+    where = f"demand of {name}"
+    if isinstance(value, Mapping):
+        rates = {_level(level, where): reading(rate, where=where) for level, rate in value.items()}
+    else:
+        rates = {KNOWN_LEVEL: reading(value, where=where)}
+    if not rates or any(rate is None for rate in rates.values()):
+        return Signal("given", (), None, False, "the demand given is not a number")
+    levels = _ascending({level: rate for level, rate in rates.items() if rate is not None})
+    return Signal("given", levels, None, True, f"given: up to {levels[-1][1]:g} requests/s")
+
+
+def forecast_signal(
+    name: str,
+    series: Any,
+    *,
+    window_steps: int,
+    window_seconds: float,
+    headroom: float,
+    as_of: float | None = None,
+) -> Signal:
+    """One series of a forecast document, read for the coming window.
+
+    Args:
+        name: the series, for messages.
+        series: its entry in the document.
+        window_steps: over how many steps the document's ``window_maximum`` reaches.
+        window_seconds: lead time plus planning interval.
+        headroom: factor on what was recently seen, where the forecast is not used.
+        as_of: epoch seconds the plan is for; None takes the forecast's own start.
+
+    Raises:
+        InputError: the entry lacks what a usable series must hold.
+    """
+    where = f"forecast of {name}"
+    entry = expect_mapping(series, what="forecast series", where=where)
+    recent = reading(entry.get("recent_maximum"), where=where)
+    latest = reading(entry.get("last_observed"), where=where) if recent is not None else None
+    distrust = _distrust(entry)
+    if distrust:
+        return _reactive(distrust, recent, latest, headroom)
+    window = _window(entry, window_seconds, as_of, where)
+    if window.steps == 0:
+        return Signal("forecast", (), None, False, f"the forecast ended at {format_moment(window.end)}")
+    maxima, how = _window_maxima(entry, window, window_steps, where)
+    if not maxima:
+        return _reactive("the forecast holds values that are not numbers", recent, latest, headroom)
+    levels = _ascending(maxima)
+    reason = f"forecast: {levels[-1][1]:.4g} requests/s at quantile {levels[-1][0]:g}, {how}"
+    if window.truncated:
+        reason += "; the forecast ends before lead time and planning interval do"
+    if recent is None:
+        reason += "; the latest samples of its history are missing"
+    return Signal("forecast", levels, latest, recent is not None and not window.truncated, reason)
+
+
+def summed(signals: Sequence[Signal]) -> Levels:
+    """The ladder of the sum, level by level over the union of levels.
+
+    Adding quantiles assumes the parts peak together, so at levels above the median
+    the sum is on the safe side for parts that do not. A part without a level counts with its next higher one.
+    """
+    ladders = [signal.levels for signal in signals if signal.levels]
+    union = sorted({level for ladder in ladders for level, _ in ladder})
+    return tuple((level, sum(_at(ladder, level) for ladder in ladders)) for level in union)
+
+
+@dataclass(frozen=True)
+class _Window:
+    offset: int
+    steps: int
+    truncated: bool
+    end: float
+
+
+def _distrust(entry: Mapping[str, Any]) -> str:
+    if entry.get("usable") is not True:
+        return "the history is too short or broken for a forecast"
+    if entry.get("beats_seasonal_naive") is not True:
+        return "the forecast did not beat seasonal naive in its own backtest"
+    return ""
+
+
+def _reactive(why: str, recent: float | None, latest: float | None, headroom: float) -> Signal:
+    if recent is None:
+        return Signal("observed", (), None, False, f"{why}, and the latest samples of its history are missing")
+    reason = f"reactive, because {why}: recent maximum {recent:.4g} requests/s x {headroom:g}"
+    return Signal("observed", ((KNOWN_LEVEL, recent * headroom),), latest, True, reason)
+
+
+def _window(entry: Mapping[str, Any], window_seconds: float, as_of: float | None, where: str) -> _Window:
+    """Which steps lie between ``as_of`` and the end of the window."""
+    step = expect_number(entry.get("step_seconds"), what="step_seconds", where=where, minimum=1e-9)
+    start = parse_moment(entry.get("start", ""), what="start", where=where)
+    paths = expect_mapping(entry.get("quantiles"), what="quantiles", where=where)
+    if not paths or any(isinstance(path, (str, bytes)) or not isinstance(path, Sequence) for path in paths.values()):
+        raise InputError("a usable series needs a list of values per quantile", where=where, remedy="Forecast again")
+    horizon = min(len(path) for path in paths.values())
+    elapsed = max(0.0, as_of - start) if as_of is not None else 0.0
+    offset = int(elapsed // step)
+    last = max(offset + 1, math.ceil((elapsed + window_seconds) / step - 1e-9))
+    return _Window(offset, max(0, min(last, horizon) - offset), last > horizon, start + horizon * step)
+
+
+def _window_maxima(
+    entry: Mapping[str, Any], window: _Window, window_steps: int, where: str
+) -> tuple[dict[float, float], str]:
+    """Per level the largest demand over the window, and in words how it was found; empty when a value is not a number."""
+    known = expect_mapping(entry.get("window_maximum") or {}, what="window_maximum", where=where)
+    maxima: dict[float, float] = {}
+    exact = bool(known)
+    for key, path in entry["quantiles"].items():
+        of_maximum = _rate(known.get(key), where) if window.offset == 0 else None
+        if of_maximum is None or window_steps < window.steps:
+            exact = False
+            steps = [_rate(value, where) for value in path[window.offset : window.offset + window.steps]]
+            if any(value is None for value in steps):
+                return {}, ""
+            of_maximum = max([value for value in steps if value is not None] + [of_maximum or 0.0])
+        maxima[_level(key, where)] = of_maximum
+    if exact:
+        return maxima, f"of the maximum over {window.steps} steps"
+    return maxima, f"the largest of {window.steps} steps standing in for their maximum, which is at least that"
+
+
+def _rate(value: Any, where: str) -> float | None:
+    """A forecast rate: a model may dip below zero, demand cannot."""
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return max(0.0, float(value))
+    return reading(value, where=where)
+
+
+def _level(key: Any, where: str) -> float:
+    return expect_number(key, what="quantile level", where=where, minimum=1e-9, maximum=1)
+
+
+def _ascending(rates: Mapping[float, float]) -> Levels:
+    """The ladder by level, with crossings removed: a higher level never asks for less."""
+    ladder: list[tuple[float, float]] = []
+    for level in sorted(rates):
+        ladder.append((level, max(rates[level], ladder[-1][1] if ladder else 0.0)))
+    return tuple(ladder)
+
+
+def _at(ladder: Levels, level: float) -> float:
+    return next((rate for own, rate in ladder if own >= level), ladder[-1][1])

@@ -1,0 +1,122 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""A plan in a few lines for a person: what was decided, why, what changes, what is short, what it costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_mapping
+
+MAX_MODELS = 20
+MAX_LINES = 5
+
+Record = Mapping[str, Any]
+
+
+def summary_lines(plan: Record) -> list[str]:
+    """The plan in short, most important first.
+
+    Raises:
+        InputError: not a plan.
+    """
+    document = expect_mapping(plan, what="plan")
+    return [
+        _headline(document),
+        *_model_lines(document),
+        _change_line(document),
+        *_limited([_note_line(wave) for wave in document.get("waves") or [] if wave.get("note")], "wave notes"),
+        *_shortage_lines(document),
+        *_limited([_violation_line(one) for one in document.get("violations") or []], "limits not kept"),
+        *_limited([f"Note: {text}" for text in document.get("warnings") or []], "notes"),
+    ]
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 start``, ``2 starts``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def change_text(starts: int, stops: int, moves: int, waves: int) -> str:
+    """``2 starts and 1 stop (1 of them a move) in 2 waves``."""
+    if not starts and not stops:
+        return "nothing, what runs is what is planned"
+    parts = [counted(number, noun) for number, noun in ((starts, "start"), (stops, "stop")) if number]
+    moving = f" ({moves} of them {'a move' if moves == 1 else 'moves'})" if moves else ""
+    return f"{' and '.join(parts)}{moving} in {counted(waves, 'wave')}"
+
+
+def _headline(plan: Record) -> str:
+    placements = plan.get("placements") or []
+    hosts = len({one.get("host") for one in placements})
+    models = len({one.get("model") for one in placements})
+    what = f"{counted(len(placements), 'replica')} of {counted(models, 'model')} on {counted(hosts, 'host')}"
+    cost = plan.get("cost_per_hour")
+    return f"Plan of {plan.get('created_at')}: {what}" + ("" if cost is None else f", {cost:.2f} per hour")
+
+
+def _model_lines(plan: Record) -> list[str]:
+    """One line a model; models that change or are short come first when there are many."""
+    planned = Counter(str(one.get("model")) for one in plan.get("placements") or [])
+    now = Counter(str(one.get("model")) for one in plan.get("actions") or [] if one.get("action") in ("keep", "stop"))
+    short = {str(one.get("model")) for one in plan.get("shortages") or []}
+    names = sorted(
+        {*planned, *now, *short, *(plan.get("demand") or {})},
+        key=lambda name: (name not in short, planned[name] == now[name], name),
+    )
+    lines = [_model_line(name, planned[name], now[name], (plan.get("demand") or {}).get(name)) for name in names]
+    if len(lines) > MAX_MODELS:
+        lines[MAX_MODELS:] = [f"  and {len(lines) - MAX_MODELS} more models"]
+    return lines
+
+
+def _model_line(name: str, planned: int, now: int, demand: Record | None) -> str:
+    change = "as now" if planned == now else f"{now} now"
+    if demand is None:
+        return f"  {name}: {counted(planned, 'replica')} ({change}): no longer in the catalogue"
+    levels = demand.get("levels") or {}
+    top = max(levels, key=float, default=None)
+    rate = "" if top is None else f" for up to {levels[top]:.4g} requests/s"
+    reason = f": {demand['reason']}" if demand.get("reason") else ""
+    return f"  {name}: {counted(planned, 'replica')} ({change}){rate}{reason}"
+
+
+def _change_line(plan: Record) -> str:
+    kinds = Counter(one.get("action") for one in plan.get("actions") or [])
+    moves = len({one.get("move") for one in plan.get("actions") or [] if one.get("move")})
+    return f"Changes: {change_text(kinds['start'], kinds['stop'], moves, len(plan.get('waves') or []))}"
+
+
+def _note_line(wave: Record) -> str:
+    return f"Wave {wave.get('wave')}: {wave['note']}"
+
+
+def _shortage_lines(plan: Record) -> list[str]:
+    shortages = plan.get("shortages") or []
+    if not shortages:
+        return ["Short: nothing"]
+    return _limited([_shortage_line(one) for one in shortages], "shortages")
+
+
+def _shortage_line(one: Record) -> str:
+    lacking = [f"{one['requests_per_second']:.4g} requests/s"] if one.get("requests_per_second") is not None else []
+    if one.get("replicas"):
+        lacking.append(counted(int(one["replicas"]), "replica"))
+    cost = f", {one['cost_per_hour']:.2f} per hour" if one.get("cost_per_hour") is not None else ""
+    reason = f": {one['reason']}" if one.get("reason") else ""
+    return f"Short: {one.get('model')} lacks {' and '.join(lacking) or 'capacity'}{cost}{reason}"
+
+
+def _violation_line(one: Record) -> str:
+    reason = f": {one['reason']}" if one.get("reason") else ""
+    return f"Limit not kept: {one.get('limit')} of {one.get('model')}{reason}"
+
+
+def _limited(lines: Sequence[str], what: str) -> list[str]:
+    if len(lines) <= MAX_LINES:
+        return list(lines)
+    return [*lines[:MAX_LINES], f"and {len(lines) - MAX_LINES} more {what}"]

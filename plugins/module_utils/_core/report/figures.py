@@ -1,0 +1,197 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""Figures as plain plotly dictionaries, one a demand series.
+
+A trace carries its role in ``meta`` (observed, interval_low, interval_high, median,
+planned, running, level); the script in the page gives each role its colour, so a
+figure is the same in the light and in the dark. Regular series are written as
+``x0`` and ``dx`` (milliseconds), not as a list of times: that halves the page.
+
+A long history is thinned without losing a peak: each bucket of 2k samples becomes
+two points, its smallest and its largest value in the order they came, half a
+bucket apart, so the grid stays regular. Gaps stay gaps. The time just before the
+plan, which the figure opens on, is thinned on its own and so is drawn finer.
+
+Units: requests/s over time in UTC.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.inputs import Series
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.view import ModelView
+
+DAY_SECONDS = 86400.0
+# History points in all figures together: what keeps a page of 500 models under 10 MB.
+POINT_BUDGET = 240_000
+MOST_POINTS = 1200
+LEAST_POINTS = 240
+
+
+def figure(
+    model: ModelView,
+    forecast: Mapping[str, Any] | None,
+    history: Series | None,
+    *,
+    as_of: float,
+    history_days: float,
+    with_capacity: bool,
+    points: int,
+) -> dict[str, Any] | None:
+    """The figure of one series, or None when there is neither history nor forecast.
+
+    Args:
+        model: whose capacity and level planned for are drawn.
+        forecast: the series' record of the forecast file.
+        history: its samples.
+        as_of: moment of the plan, epoch seconds.
+        history_days: how much history before ``as_of`` to draw.
+        with_capacity: whether the model's capacity belongs to this series; it does
+            not when the series is one region of several.
+        points: most history points.
+
+    Returns:
+        ``data`` and ``layout`` for plotly, with ``whole`` and ``near``, the two
+        ranges of the time axis, and ``every``, the seconds a history point stands for.
+    """
+    future = _forecast_traces(forecast) if forecast else []
+    end = max([as_of + model.lead_time_seconds, *([_forecast_end(forecast)] if forecast else [])])
+    near = as_of - max(3 * (end - as_of), DAY_SECONDS)
+    past, first, every = _history_traces(history, as_of - history_days * DAY_SECONDS, near, points)
+    if not future and not past:
+        return None
+    start = max(first, as_of - history_days * DAY_SECONDS) if past else as_of
+    near = max(near, start)
+    end = max(end, as_of + 0.15 * (as_of - near))
+    capacity = _capacity_traces(model, as_of, end) if with_capacity else []
+    return {
+        "data": [*past, *future, *capacity],
+        "layout": {
+            "shapes": [{"x0": _axis(as_of), "x1": _axis(as_of), "name": "as_of"}]
+            + (
+                [{"x0": _axis(as_of), "x1": _axis(as_of + model.lead_time_seconds), "name": "lead"}]
+                if with_capacity and model.lead_time_seconds
+                else []
+            )
+        },
+        "near": [_axis(near), _axis(end)],
+        "whole": [_axis(start), _axis(end)],
+        "every": every,
+    }
+
+
+def point_limit(figures: int) -> int:
+    """Most history points a figure may have when the page holds ``figures`` of them."""
+    return min(MOST_POINTS, max(LEAST_POINTS, POINT_BUDGET // max(figures, 1)))
+
+
+def interval_levels(forecast: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The widest pair of levels on both sides of the median: 0.05 and 0.95 where they are there."""
+    levels = sorted((level for level in forecast.get("quantiles") or {}), key=float)
+    low = [level for level in levels if float(level) < 0.5]
+    high = [level for level in levels if float(level) > 0.5]
+    return (low[0], high[-1]) if low and high else None
+
+
+def thinned(values: Sequence[float], limit: int) -> tuple[list[float | None], int]:
+    """At most ``limit`` values that keep every extreme, and how many samples one stands for.
+
+    Returns:
+        The values, NaN as None, and k: point i stands at k i samples after the first.
+    """
+    stride = max(1, math.ceil(len(values) / max(limit, 2)))
+    if stride == 1:
+        return [_short(value) for value in values], 1
+    thin: list[float | None] = []
+    for first in range(0, len(values), 2 * stride):
+        bucket = values[first : first + 2 * stride]
+        present = [value for value in bucket if value == value]
+        if not present:
+            thin += [None, None]
+            continue
+        low, high = min(present), max(present)
+        pair = (low, high) if present.index(low) <= present.index(high) else (high, low)
+        thin += [_short(pair[0]), _short(pair[1])]
+    return thin, stride
+
+
+def _history_traces(
+    history: Series | None, start: float, near: float, limit: int
+) -> tuple[list[dict[str, Any]], float, float]:
+    """Traces of the observed demand, the moment of the first sample, and seconds a point stands for."""
+    if history is None or not len(history.values):
+        return [], math.inf, 0.0
+    step = float(history.step_seconds)
+    skip = max(0, math.ceil((start - history.start) / step))
+    values = [float(value) for value in history.values[skip:]]
+    if not any(value == value for value in values):
+        return [], math.inf, 0.0
+    first = history.start + skip * step
+    split = min(max(0, math.floor((near - first) / step)), len(values) - 1)
+    traces, coarsest = [], step
+    # Both parts hold the sample at the split, so the line does not break there.
+    for offset, part in ((0, values[: split + 1]), (split, values[split:])):
+        if len(part) > 1 or not traces:
+            thin, stride = thinned(part, limit // 2)
+            traces.append(_regular("observed", "Observed", first + offset * step, stride * step, thin))
+            coarsest = max(coarsest, stride * step)
+    return traces, first, coarsest
+
+
+def _forecast_traces(forecast: Mapping[str, Any]) -> list[dict[str, Any]]:
+    start, step = parse_moment(forecast["start"], what="start of the forecast"), float(forecast["step_seconds"])
+    quantiles = forecast.get("quantiles") or {}
+    traces = []
+    levels = interval_levels(forecast)
+    if levels:
+        for role, level in zip(("interval_low", "interval_high"), levels):
+            values = [_short(value) for value in quantiles[level]]
+            traces.append(_regular(role, f"{level} quantile", start, step, values))
+    central, name = (quantiles["0.5"], "Forecast median") if "0.5" in quantiles else (forecast.get("mean"), "Forecast")
+    if central:
+        traces.append(_regular("median", name, start, step, [_short(value) for value in central]))
+    return traces
+
+
+def _capacity_traces(model: ModelView, as_of: float, end: float) -> list[dict[str, Any]]:
+    ready = as_of + model.lead_time_seconds
+    traces = []
+    if model.running is not None:
+        traces.append(_steps("running", "Running capacity", [as_of, end], [model.running] * 2))
+    if model.planned is not None:
+        before = model.planned if model.running is None else model.running
+        traces.append(
+            _steps("planned", "Planned capacity", [as_of, ready, end], [before, model.planned, model.planned])
+        )
+    if model.target is not None:
+        traces.append(_steps("level", f"Planned for ({model.level} level)", [as_of, end], [model.target] * 2))
+    return traces
+
+
+def _regular(role: str, name: str, start: float, step: float, values: Sequence[float | None]) -> dict[str, Any]:
+    return {"meta": role, "name": name, "x0": _axis(start), "dx": round(1000 * step), "y": list(values)}
+
+
+def _steps(role: str, name: str, times: Sequence[float], values: Sequence[float]) -> dict[str, Any]:
+    return {"meta": role, "name": name, "x": [_axis(time) for time in times], "y": [_short(value) for value in values]}
+
+
+def _forecast_end(forecast: Mapping[str, Any]) -> float:
+    longest = max([len(forecast.get("mean") or ()), *(len(row) for row in (forecast.get("quantiles") or {}).values())])
+    return parse_moment(forecast["start"]) + float(forecast["step_seconds"]) * max(longest - 1, 0)
+
+
+def _axis(epoch_seconds: float) -> str:
+    """A moment as plotly's date axis takes it: UTC, without an offset."""
+    return format_moment(epoch_seconds)[:-1]
+
+
+def _short(value: float | None) -> float | None:
+    """Four significant digits are finer than a pixel."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")

@@ -1,0 +1,185 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""What the report is made from, and a check that it has the shape the file contracts promise.
+
+The page shows what the files say; it recomputes nothing. So the only way a file
+can be wrong here is its shape, and that is one message naming the place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import PlanRefusedError
+
+SCHEMA_VERSION = 1
+NUMBER = (int, float)
+OPTIONAL_NUMBER = (int, float, type(None))
+
+# A key that ends in "?" may be absent or null; "*" stands for any key.
+_REPLICA = {
+    "host": str,
+    "slot": int,
+    "model": str,
+    "version?": str,
+    "port?": int,
+    "accelerators?": [int],
+    "wave?": int,
+}
+PLAN_SHAPE: dict[str, Any] = {
+    "created_at": str,
+    "as_of?": str,
+    "digest?": str,
+    "generator?": str,
+    "fleet_fingerprint?": str,
+    "inputs?": dict,
+    "lead_time_seconds?": {"*": OPTIONAL_NUMBER},
+    "demand": {
+        "*": {
+            "levels?": {"*": OPTIONAL_NUMBER},
+            "observed?": NUMBER,
+            "source?": str,
+            "floor_replicas?": NUMBER,
+            "reason?": str,
+        }
+    },
+    "capacity?": {"*": {"planned_requests_per_second?": NUMBER, "running_requests_per_second?": NUMBER}},
+    "placements": [_REPLICA],
+    "actions": [{**_REPLICA, "wave": int, "action": str, "move?": (str, int), "reason?": str}],
+    "waves?": [{"wave": int, "serving_requests_per_second?": {"*": OPTIONAL_NUMBER}, "note?": str}],
+    "shortages?": [
+        {"model": str, "requests_per_second?": NUMBER, "replicas?": NUMBER, "cost_per_hour?": NUMBER, "reason?": str}
+    ],
+    "violations?": [{"limit?": str, "model?": str, "amount?": NUMBER, "reason?": str}],
+    "reasons?": [str],
+    "fairness?": {"*": OPTIONAL_NUMBER},
+    "cost_per_hour?": NUMBER,
+    "expected_response_time_seconds?": {"*": OPTIONAL_NUMBER},
+    "solver?": dict,
+    "hosts?": [{"name": str, "zone?": str, "accelerator_type?": str, "accelerator_count?": NUMBER, "state?": str}],
+    "models?": {"*": dict},
+    "warnings?": [str],
+}
+FORECAST_SHAPE: dict[str, Any] = {
+    "created_at?": str,
+    "generator?": str,
+    "series": {
+        "*": {
+            "model?": str,
+            "usable?": bool,
+            "beats_seasonal_naive?": bool,
+            "start": str,
+            "step_seconds": NUMBER,
+            "last_observed?": NUMBER,
+            "mean?": [OPTIONAL_NUMBER],
+            "quantiles?": {"*": [OPTIONAL_NUMBER]},
+            "backtest?": dict,
+            "warnings?": [str],
+        }
+    },
+    "warnings?": [str],
+}
+
+
+class Series(Protocol):
+    """A regular series; a gap is NaN. Times in epoch seconds."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def start(self) -> float: ...
+    @property
+    def step_seconds(self) -> float: ...
+    @property
+    def values(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything the page is made from; same inputs, same bytes.
+
+    ``digests`` maps a word (plan, forecast, history) to the digest of the file shown.
+    """
+
+    plan: Mapping[str, Any]
+    forecast: Mapping[str, Any] | None = None
+    history: Mapping[str, Series] = field(default_factory=dict)
+    title: str = "Capacity plan"
+    history_days: float = 7.0
+    digests: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+def check_plan(document: Any, *, where: str) -> Mapping[str, Any]:
+    """``document`` when it is a plan this page can show.
+
+    Raises:
+        PlanRefusedError: another kind or schema, or a field of another shape.
+    """
+    return _checked(document, "plan", PLAN_SHAPE, where, "Write the plan again with capacity_plan")
+
+
+def check_forecast(document: Any, *, where: str) -> Mapping[str, Any]:
+    """``document`` when it is a forecast this page can show.
+
+    Raises:
+        PlanRefusedError: another kind or schema, or a field of another shape.
+    """
+    return _checked(document, "forecast", FORECAST_SHAPE, where, "Write the forecast again with demand_forecast")
+
+
+def _checked(document: Any, kind: str, shape: Mapping[str, Any], where: str, remedy: str) -> Mapping[str, Any]:
+    if not isinstance(document, Mapping) or document.get("kind") != kind:
+        found = document.get("kind") if isinstance(document, Mapping) else type(document).__name__
+        raise PlanRefusedError(f"this is no {kind} (kind is {found!r})", where=where, remedy=remedy)
+    if document.get("schema_version") != SCHEMA_VERSION:
+        raise PlanRefusedError(
+            f"the {kind} has schema_version {document.get('schema_version')!r}, this collection reads {SCHEMA_VERSION}",
+            where=where,
+            remedy=remedy,
+        )
+    fault = _fault(document, shape, "")
+    if fault:
+        raise PlanRefusedError(f"the {kind} does not have its shape: {fault}", where=where, remedy=remedy)
+    return document
+
+
+def _fault(value: Any, shape: Any, path: str) -> str:
+    """The first place where ``value`` is not of ``shape``, in words, or an empty text."""
+    if isinstance(shape, Mapping):
+        if not isinstance(value, Mapping):
+            return f"{path} must be a mapping"
+        return _first(_mapping_faults(value, shape, path))
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{path} must be a list"
+        return _first(_fault(item, shape[0], f"{path}[{row}]") for row, item in enumerate(value))
+    wanted = shape if isinstance(shape, tuple) else (shape,)
+    if isinstance(value, wanted) and not (isinstance(value, bool) and bool not in wanted):
+        return ""
+    return f"{path} is {value!r}, which is not {' or '.join(_TYPE_WORDS.get(kind, kind.__name__) for kind in wanted)}"
+
+
+_TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", dict: "a mapping", type(None): "null"}
+
+
+def _mapping_faults(value: Mapping[str, Any], shape: Mapping[str, Any], path: str) -> Any:
+    if "*" in shape:
+        for key, item in value.items():
+            yield _fault(item, shape["*"], f"{path}.{key}" if path else key)
+        return
+    for key, inner in shape.items():
+        name = key.rstrip("?")
+        place = f"{path}.{name}" if path else name
+        if value.get(name) is None:
+            yield "" if key.endswith("?") else f"{place} is missing"
+        else:
+            yield _fault(value[name], inner, place)
+
+
+def _first(faults: Any) -> str:
+    return next((fault for fault in faults if fault), "")

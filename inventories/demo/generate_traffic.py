@@ -84,6 +84,7 @@ PROFILES = {
     ),
 }
 DEFAULT_MODELS = ("chat-8b:6", "code-7b:2.5", "embed-small:4")
+DEFAULT_END = "2026-11-19T00:00:00Z"
 NIGHT_SHARE_SENT = 0.3  # below a twentieth of the top, this share of steps has any traffic
 NIGHT_LEVEL = 0.05
 
@@ -216,7 +217,13 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=7, help="seed of the random numbers, 0 or more (default 7)")
     parser.add_argument("--days", type=float, default=14, help="length in days, at least 3 (default 14)")
     parser.add_argument("--step-seconds", type=int, default=600, help="seconds a sample, 10 to 3600 (default 600)")
-    parser.add_argument("--end", type=_moment, required=True, metavar="ISO", help="moment of the last sample")
+    parser.add_argument(
+        "--end",
+        type=_moment,
+        default=DEFAULT_END,
+        metavar="ISO",
+        help=f"moment of the last sample (default {DEFAULT_END}, after two working days)",
+    )
     parser.add_argument("--dest", type=Path, required=True, metavar="PATH", help="history file, .csv or .csv.gz")
     parser.add_argument(
         "--models",

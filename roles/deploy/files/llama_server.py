@@ -88,7 +88,10 @@ def serve(options: argparse.Namespace) -> object:
 
 def main() -> None:
     options = parse_options()
-    stopped = threading.Event()
+    ends = {signal.SIGTERM, signal.SIGINT}
+    # Blocked before any thread starts, so that all of them inherit it: the kernel may hand a
+    # signal to any thread that does not block it, and only the main thread waits for one here.
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     servers: list[object] = []
 
     def load() -> None:
@@ -98,12 +101,9 @@ def main() -> None:
             print(f"llama_server.py: {options.model}: {error}", file=sys.stderr, flush=True)
             os._exit(1)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
-    # The load runs beside the main thread: only the main thread can act on a signal.
     threading.Thread(target=load, daemon=True).start()
-    stopped.wait()
-    # The compiled server has no stop call that also ends a load: leave as llama-server does, at once.
+    signal.sigwait(ends)
+    # The compiled server has no call that also ends a load: leave as llama-server does, at once.
     os._exit(0)
 
 

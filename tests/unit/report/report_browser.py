@@ -10,6 +10,7 @@ described for ``--remote-debugging-pipe`` in the Chrome DevTools Protocol.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import select
@@ -70,10 +71,8 @@ class Browser:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait(timeout=20)
         os.close(self._read)
         os.close(self._write)

@@ -229,7 +229,7 @@ def _plan(names: list[str], forecasts: dict[str, Any], forecast_digest: str) -> 
     peaks = {name: forecasts[name]["window_maximum"]["0.95"] for name in names}
     needed = {name: max(1, math.ceil(peaks[name] / size_of(name)[1])) for name in names}
     accelerators = sum(needed[name] * size_of(name)[0] for name in names)
-    hosts = fleet(max(9, math.ceil(accelerators / 5.0)))
+    hosts = fleet(max(9, math.ceil(accelerators / 4.0)))
     packing, placements, actions = _Packing(hosts), [], []
     short = names[1] if len(names) > 1 else None
     for position, name in enumerate(names):

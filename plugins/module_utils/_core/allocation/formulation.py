@@ -28,16 +28,16 @@ Data (money is currency over the period of D hours)
 Variables
     x_mk    replicas, integer, 0 <= x <= phi n (<= x0 on a draining class), sum_k x <= hi
     u_mk    starts,  s_mk stops >= 0 (integral by themselves)
-    y_mj    demand served, 0 <= y <= d
+    z_mj    demand not served, 0 <= z <= d
     v_m     replicas missing below lo_m;  w_mz replicas beyond the spread share
 
 Minimise
-    shortage   sum_mj p_mj (d_mj - y_mj)
+    shortage   sum_mj p_mj z_mj
   + policy     sum_m P_m v_m + sum_mz P_m w_mz
   + running    sum_mk (c_mk + l_mk) x_mk + K_mk u_mk
 
 subject to
-    capacity   sum_k mu_mk x_mk - sum_j y_mj >= 0                 for each m
+    capacity   sum_k mu_mk x_mk + sum_j z_mj >= sum_j d_mj        for each m
     flow       x_mk - u_mk + s_mk = x0_mk                         for each (m,k)
     resource   sum_m a_mkr x_mk <= n_k Q_kr                       for each k, r
     packing    sum over m with a_mkr > Q_kr/(p+1) of x_mk <= p n_k  for each k, r and p that bind:
@@ -46,7 +46,8 @@ subject to
     least      sum_k x_mk + v_m >= lo_m                           for each m
     spread     sum_{k in z} x_mk - share sum_k x_mk - w_mz <= 1   for each m, z
 
-x = 0 is always admissible: there is no infeasible plan, only a priced one. The packing
+Demand is counted by what is missing, not by what is served: the objective then has no
+constant, and a solver's relative gap is a gap in money. x = 0 is always admissible: there is no infeasible plan, only a priced one. The packing
 rows cut nothing that can be placed; with accelerator counts that divide each other they
 are implied by the resource rows.
 
@@ -82,7 +83,7 @@ class Columns:
     replicas: slice
     starts: slice
     stops: slice
-    served: slice
+    missing: slice
     below: slice
     beyond: slice
     count: int
@@ -90,13 +91,12 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class LinearModel:
-    """minimise ``objective`` x + ``offset`` with ``row_lower`` <= ``matrix`` x <= ``row_upper``.
+    """minimise ``objective`` x with ``row_lower`` <= ``matrix`` x <= ``row_upper``.
 
     ``matrix`` is a SciPy CSR matrix; ``integer`` marks the columns that must be whole.
     """
 
     objective: Array
-    offset: float
     lower: Array
     upper: Array
     matrix: Array
@@ -166,13 +166,12 @@ def formulate(problem: Problem) -> Formulation:
     shortage, policy, running = _objective(problem, columns)
     upper = np.full(columns.count, np.inf)
     upper[columns.replicas] = problem.upper
-    upper[columns.served] = problem.layer_rate
+    upper[columns.missing] = problem.layer_rate
     integer = np.zeros(columns.count, dtype=bool)
     integer[columns.replicas] = True
     return Formulation(
         model=LinearModel(
             objective=shortage + policy + running,
-            offset=float(problem.layer_price @ problem.layer_rate),
             lower=np.zeros(columns.count),
             upper=upper,
             matrix=matrix,
@@ -203,7 +202,7 @@ def _columns(problem: Problem) -> Columns:
 
 def _objective(problem: Problem, columns: Columns) -> tuple[Array, Array, Array]:
     shortage, policy, running = np.zeros((3, columns.count))
-    shortage[columns.served] = -problem.layer_price
+    shortage[columns.missing] = problem.layer_price
     policy[columns.below] = problem.floor_price
     policy[columns.beyond] = [limit.price for limit in problem.spread]
     running[columns.replicas] = problem.cost + problem.leave_price
@@ -212,12 +211,13 @@ def _objective(problem: Problem, columns: Columns) -> tuple[Array, Array, Array]
 
 
 def _capacity_rows(rows: Rows, problem: Problem, columns: Columns) -> None:
-    served = np.arange(columns.served.start, columns.served.stop)
+    missing = np.arange(columns.missing.start, columns.missing.stop)
+    demand = np.bincount(problem.layer_model, weights=problem.layer_rate, minlength=len(problem.models))
     rows.add(
         np.concatenate([problem.pair_model, problem.layer_model]),
-        np.concatenate([np.arange(problem.pairs), served]),
-        np.concatenate([problem.rate, -np.ones(len(served))]),
-        np.zeros(len(problem.models)),
+        np.concatenate([np.arange(problem.pairs), missing]),
+        np.concatenate([problem.rate, np.ones(len(missing))]),
+        demand,
         np.inf,
     )
 

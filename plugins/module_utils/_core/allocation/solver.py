@@ -12,7 +12,12 @@ routes, tried in this order:
    importing it directly saves the seconds that pandas takes.
 2. A linear-solver protocol buffer filled from the same arrays, given to ``pywraplp``.
 
-One thread and a fixed seed, so the same arrays give the same answer.
+One thread, a fixed seed, and a limit on branch-and-bound nodes without progress that
+ends most hard proofs before the clock does: the same arrays give the same answer.
+
+Mixed-integer programmes go to SCIP. Of the solvers inside OR-Tools it alone keeps its
+best solution and a valid bound at a limit: through this route HiGHS returns nothing, and
+an objective for a bound; CP-SAT rounds continuous columns to whole numbers.
 """
 
 from __future__ import annotations
@@ -33,6 +38,8 @@ except ImportError:  # reported by libraries.require before any use
 Array = Any
 PURPOSE = "capacity planning"
 SEED = 1
+RELATIVE_GAP = 1e-6
+STALLED_NODES = 500
 
 
 class Status(enum.Enum):
@@ -62,22 +69,19 @@ class Solution:
     seconds: float
 
 
-def solve(
-    model: LinearModel, *, integer: bool = True, time_limit_seconds: float = 30.0, relative_gap: float = 1e-9
-) -> Solution:
+def solve(model: LinearModel, *, integer: bool = True, time_limit_seconds: float = 30.0) -> Solution:
     """Minimise.
 
     Args:
         model: the arrays.
         integer: False relaxes the whole columns.
         time_limit_seconds: wall time; the best found until then is returned as ``FEASIBLE``.
-        relative_gap: a solution this close to the bound is optimal.
 
     Raises:
         MissingLibraryError: OR-Tools is absent or too old.
     """
     started = time.monotonic()
-    name = "highs" if integer and bool(model.integer.any()) else "glop"
+    name = "scip" if integer and bool(model.integer.any()) else "glop"
     require("ortools", purpose=PURPOSE)
     try:
         helper = require("ortools.linear_solver.python.model_builder_helper", purpose=PURPOSE)
@@ -85,24 +89,22 @@ def solve(
     except (ImportError, AttributeError):
         fill = None
     route = _solve_by_proto if fill is None else _solve_by_helper
-    status, values, objective, bound = route(model, name, time_limit_seconds, relative_gap)
-    return Solution(status, name, values, objective + model.offset, bound + model.offset, time.monotonic() - started)
+    status, values, objective, bound = route(model, name, time_limit_seconds)
+    return Solution(status, name, values, objective, bound, time.monotonic() - started)
 
 
-def _solve_by_helper(
-    model: LinearModel, name: str, time_limit_seconds: float, relative_gap: float
-) -> tuple[Status, Array, float, float]:
+def _solve_by_helper(model: LinearModel, name: str, time_limit_seconds: float) -> tuple[Status, Array, float, float]:
     helper = require("ortools.linear_solver.python.model_builder_helper", purpose=PURPOSE)
     built = helper.ModelBuilderHelper()
     built.fill_model_from_sparse_data(
         model.lower, model.upper, model.objective, model.row_lower, model.row_upper, model.matrix
     )
-    if name == "highs":
+    if name == "scip":
         for column in np.flatnonzero(model.integer).tolist():
             built.set_var_integrality(column, True)
     solver = helper.ModelSolverHelper(name)
     solver.set_time_limit_in_seconds(time_limit_seconds)
-    solver.set_solver_specific_parameters(_parameters(name, relative_gap))
+    solver.set_solver_specific_parameters(_parameters(name))
     solver.solve(built)
     status = _status(solver.status().name)
     if status is Status.FEASIBLE and not solver.has_solution():
@@ -112,14 +114,12 @@ def _solve_by_helper(
     return status, np.asarray(solver.variable_values()), solver.objective_value(), solver.best_objective_bound()
 
 
-def _solve_by_proto(
-    model: LinearModel, name: str, time_limit_seconds: float, relative_gap: float
-) -> tuple[Status, Array, float, float]:
+def _solve_by_proto(model: LinearModel, name: str, time_limit_seconds: float) -> tuple[Status, Array, float, float]:
     pywraplp = require("ortools.linear_solver.pywraplp", purpose=PURPOSE)
-    solver = pywraplp.Solver.CreateSolver({"highs": "HIGHS", "glop": "GLOP"}[name])
-    solver.LoadModelFromProto(_as_proto(model, integer=name == "highs"))
+    solver = pywraplp.Solver.CreateSolver({"scip": "SCIP", "glop": "GLOP"}[name])
+    solver.LoadModelFromProto(_as_proto(model, integer=name == "scip"))
     solver.SetTimeLimit(max(1, int(time_limit_seconds * 1000)))
-    solver.SetSolverSpecificParametersAsString(_parameters(name, relative_gap))
+    solver.SetSolverSpecificParametersAsString(_parameters(name))
     names = {
         getattr(pywraplp.Solver, one): one for one in ("OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNBOUNDED", "NOT_SOLVED")
     }
@@ -127,7 +127,7 @@ def _solve_by_proto(
     if not status.has_values:
         return status, np.zeros(len(model.objective)), np.inf, -np.inf
     objective = solver.Objective().Value()
-    bound = solver.Objective().BestBound() if name == "highs" else objective
+    bound = solver.Objective().BestBound() if name == "scip" else objective
     return status, np.array([variable.solution_value() for variable in solver.variables()]), objective, bound
 
 
@@ -146,10 +146,12 @@ def _as_proto(model: LinearModel, *, integer: bool) -> Any:
     return proto
 
 
-def _parameters(name: str, relative_gap: float) -> str:
-    if name == "highs":
-        # HiGHS greets on standard output unless told not to, which would break a module's answer.
-        return f"output_flag=false\nthreads=1\nrandom_seed={SEED}\nmip_rel_gap={relative_gap}\nmip_abs_gap=1e-9"
+def _parameters(name: str) -> str:
+    if name == "scip":
+        return (
+            f"limits/gap={RELATIVE_GAP}\nlimits/stallnodes={STALLED_NODES}\n"
+            f"randomization/randomseedshift={SEED}\nparallel/maxnthreads=1"
+        )
     return f"random_seed: {SEED}"
 
 

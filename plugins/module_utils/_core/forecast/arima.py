@@ -43,12 +43,14 @@ class SubsetAutoregression:
 
     Attributes:
         lags: lags of z, ascending.
+        means: K of regressors (z[t-1] + ... + z[t-K]) / K, ascending.
         difference: D in steps, 0 for none.
         harmonics: (period, count) pairs of Fourier terms.
         log: fitted to log(y + lift).
     """
 
     lags: tuple[int, ...]
+    means: tuple[int, ...] = ()
     difference: int = 0
     harmonics: tuple[tuple[int, int], ...] = ()
     log: bool = False
@@ -56,6 +58,8 @@ class SubsetAutoregression:
     @property
     def name(self) -> str:
         text = f"ar({','.join(map(str, self.lags))})"
+        if self.means:
+            text += f" means({','.join(map(str, self.means))})"
         if self.difference:
             text += f" d{self.difference}"
         for period, count in self.harmonics:
@@ -66,12 +70,12 @@ class SubsetAutoregression:
     def terms(self) -> tuple[Any, ...]:
         """Keys of the regressors in the order of the coefficients."""
         waves = [(period, k, part) for period, count in self.harmonics for k in range(1, count + 1) for part in (0, 1)]
-        return ("one", *self.lags, *waves)
+        return ("one", *self.lags, *(("mean", width) for width in self.means), *waves)
 
     @property
     def samples_lost(self) -> int:
         """How many of the first samples serve as regressors only."""
-        return self.difference + (self.lags[-1] if self.lags else 0)
+        return self.difference + max(self.lags + self.means, default=0)
 
 
 @dataclass(frozen=True)
@@ -106,14 +110,28 @@ def normal_equations(z: Any, observed: Any, terms: Iterable[Any], first_row: int
     S, rows = z.shape[0], last_row - first_row
     X = np.empty((S, len(terms) + 1, rows))
     when = np.arange(first_row, last_row)
+    total = cumulative(z)
     for column, term in enumerate(terms):
-        X[:, column] = z[:, first_row - term : last_row - term] if isinstance(term, int) else deterministic(term, when)
+        if isinstance(term, int):
+            X[:, column] = z[:, first_row - term : last_row - term]
+        elif term[0] == "mean":
+            width = term[1]
+            X[:, column] = (total[:, first_row:last_row] - total[:, first_row - width : last_row - width]) / width
+        else:
+            X[:, column] = deterministic(term, when)
     X[:, -1] = z[:, first_row:last_row]
     weights = observed[:, first_row:last_row]
     if not weights.all():
         X *= weights[:, None, :]
     G = X @ X.transpose(0, 2, 1)
     return NormalEquations(terms, G[:, :-1, :-1], G[:, :-1, -1])
+
+
+def cumulative(z: Any) -> Any:
+    """(S, n+1) with the sum of z[:, :t] at t."""
+    total = np.zeros((z.shape[0], z.shape[1] + 1))
+    np.cumsum(z, axis=1, out=total[:, 1:])
+    return total
 
 
 def deterministic(term: Any, when: Any) -> Any:
@@ -151,24 +169,36 @@ def predict(specification: SubsetAutoregression, coefficients: Any, values: Any,
     S, O = values.shape[0], len(origins)
     path = np.zeros((horizon, S, O))
     ahead = np.arange(horizon)
+    total = cumulative(z) if specification.means else None
+    inner = []
+    averaged = []
     for column, term in enumerate(specification.terms):
         share = coefficients[:, column, None]
         if isinstance(term, int):
             known = min(term, horizon)
             at = origins[None, :] + ahead[:known, None] - term
             path[:known] += z[:, at].transpose(1, 0, 2) * share
+            if term < horizon:
+                inner.append((term, share))
+        elif term[0] == "mean":
+            width = term[1]
+            known = min(width, horizon)
+            at = origins[None, :] + ahead[:known, None] - width
+            path[:known] += (total[:, origins][None] - total[:, at].transpose(1, 0, 2)) * (share / width)
+            averaged.append((width, share / width))
         else:
             path += deterministic(term, origins[None, :] + ahead[:, None])[:, None, :] * share
-    inner = [
-        (term, coefficients[:, column, None])
-        for column, term in enumerate(specification.terms)
-        if isinstance(term, int) and term < horizon
-    ]
+    sums = np.zeros((horizon + 1, S, O))
     with np.errstate(over="ignore", invalid="ignore"):
-        for step in range(1, horizon):
-            for lag, share in inner:
-                if lag <= step:
-                    path[step] += share * path[step - lag]
+        for step in range(horizon):
+            if step:
+                for lag, share in inner:
+                    if lag <= step:
+                        path[step] += share * path[step - lag]
+                for width, share in averaged:
+                    path[step] += share * (sums[step] - sums[max(0, step - width)])
+            if averaged:
+                sums[step + 1] = sums[step] + path[step]
         if specification.difference:
             _integrate(path, values, origins, specification.difference)
     return path.transpose(1, 2, 0)

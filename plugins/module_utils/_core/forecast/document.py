@@ -29,6 +29,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 
 SCHEMA_VERSION = 1
+GENERATOR = "modelops.datacenter 0.1.0"
 # Digits kept below the mean of a series: beyond noise, short of the last bits that
 # differ between machines.
 DIGITS = 6
@@ -48,6 +49,7 @@ def wrap(described: Mapping[str, Any], options: ForecastOptions) -> dict[str, An
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "forecast",
+        "generator": GENERATOR,
         "horizon_steps": options.horizon_steps,
         "window_steps": options.window_steps,
         "quantile_levels": list(options.quantiles),
@@ -124,7 +126,7 @@ def _describe_backtest(
         "mase": round(error / unit, DIGITS) if unit > NEGLIGIBLE else None,
         "mase_seasonal_naive": round(naive / unit, DIGITS) if unit > NEGLIGIBLE else None,
         "smape": round(float(scores.smape[row]), DIGITS),
-        "skill": round(1.0 - error / naive, DIGITS) if naive > NEGLIGIBLE else 0.0,
+        "skill": round(1.0 - error / naive, DIGITS) + 0.0 if naive > NEGLIGIBLE else 0.0,
         "pinball": _by_level(options, [number.one(scale * loss) for loss in scores.pinball[row]]),
         "coverage": _by_level(options, [round(float(share), DIGITS) for share in scores.coverage[row]]),
     }

@@ -61,8 +61,10 @@ def _baselines(periods: tuple[int, ...]) -> list[SeasonalMean]:
 
 
 def _autoregressions(periods: tuple[int, ...], log: bool) -> list[SubsetAutoregression]:
-    def subset(lags: set[int], span: int = 0, *harmonics: tuple[int, int]) -> SubsetAutoregression:
-        return SubsetAutoregression(tuple(sorted(lags)), span, harmonics, log)
+    def subset(
+        lags: set[int], span: int = 0, *harmonics: tuple[int, int], means: tuple[int, ...] = ()
+    ) -> SubsetAutoregression:
+        return SubsetAutoregression(tuple(sorted(lags)), means, span, harmonics, log)
 
     if not periods:
         return [subset({1}), subset({1, 2, 3}), subset({1, 2}, 1)]
@@ -76,6 +78,14 @@ def _autoregressions(periods: tuple[int, ...], log: bool) -> list[SubsetAutoregr
         subset({1, 2, 3, day}, day),
         subset({1, 2}, 1),
         subset({1, 2, day}, 1),
+        subset({1, 2}, 0, daily, means=(max(3, day // 8), day)),
+        subset({1, 2, day, day + 1}, 0, daily, means=(max(3, day // 8), day)),
+        subset({1, 2, day}, day, means=(max(3, day // 8), day)),
+        subset({1, 2, day, day + 1}, 0, means=(max(3, day // 8), day)),
+        subset({1, 2, day, day + 1}, 0, daily, means=(max(3, day // 24), max(4,day // 4), day)),
+        subset({1, 2, day, day + 1,2*day,3*day}, 0, daily, means=(max(3, day // 8), day)),
+        subset({1, 2, day, day + 1}, 1, daily, means=(max(3, day // 8), day)),
+        subset({1}, 0, daily, means=(max(3, day // 8), day)),
     ]
     for week in periods[1:]:
         weekly = (week, WEEKLY_HARMONICS)
@@ -86,6 +96,11 @@ def _autoregressions(periods: tuple[int, ...], log: bool) -> list[SubsetAutoregr
             subset({*short, 2 * day, 3 * day, week, week + 1}),
             subset({*short, week, week + 1}, 0, daily),
             subset({1, 2, 3, day}, week),
+            subset({1, 2, day, day + 1, week, week + 1}, 0, daily, means=(max(3, day // 8), day)),
+            subset({1, 2, day, day + 1, week, week + 1}, 0, means=(max(3, day // 8), day)),
+            subset({1, 2, day, day + 1, 2*day, week, week + 1}, 0, daily, means=(max(3, day // 8), day, week)),
+            subset({1, 2, day, week}, 0, daily, weekly, means=(max(3, day // 8), day)),
+            subset({1, 2, day}, week, means=(max(3, day // 8), day)),
         ]
     return list(dict.fromkeys(wanted))
 

@@ -100,25 +100,29 @@ class StatsmodelsForecaster:
 
     def _fit_sarimax(self, values: Any, fitted_to: int) -> Fitted:
         sarimax = require("statsmodels.tsa.statespace.sarimax", purpose="The engine sarimax")
-        seasonal_order = self._seasonal_order
+        differenced = bool(self._order[1] or self._seasonal_order[1])
+        X = _regressors(self._waves, np.arange(values.size))
+        beta = np.linalg.lstsq(X[:fitted_to], values[:fitted_to], rcond=None)[0]
+        rest = values - (X @ beta if self._waves else 0.0)
 
-        def model(history: Any, *, differenced: bool) -> Any:
-            exogenous = _regressors(self._waves, np.arange(history.size))[:, 1:] if self._waves else None
+        def model(history: Any, *, simple_differencing: bool) -> Any:
             return sarimax.SARIMAX(
                 history,
-                exog=exogenous,
                 order=self._order,
-                seasonal_order=seasonal_order,
-                trend="n" if self._order[1] or seasonal_order[1] else "c",
-                simple_differencing=differenced,
+                seasonal_order=self._seasonal_order,
+                trend="n" if differenced or self._waves else "c",
+                simple_differencing=simple_differencing,
                 concentrate_scale=True,
             )
 
-        fit = model(values[:fitted_to], differenced=True).fit(disp=0, cov_type="none", maxiter=MAX_ITERATIONS)
+        head = model(rest[:fitted_to], simple_differencing=True)
+        params = head.fit(disp=0, cov_type="none", maxiter=MAX_ITERATIONS).params
 
         def predict(origin: int, horizon: int) -> Any:
-            ahead = _regressors(self._waves, np.arange(origin, origin + horizon))[:, 1:] if self._waves else None
-            return model(values[:origin], differenced=False).filter(fit.params).forecast(horizon, exog=ahead)
+            path = model(rest[:origin], simple_differencing=False).filter(params).forecast(horizon)
+            if not self._waves:
+                return path
+            return path + _regressors(self._waves, np.arange(origin, origin + horizon)) @ beta
 
         return predict
 

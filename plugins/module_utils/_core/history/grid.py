@@ -40,6 +40,8 @@ DAY_SECONDS = 86_400
 MONTH_SECONDS = 2_629_746  # 400 Gregorian years have 146,097 days, so a month has 30.436875 of them
 SAMPLES_THAT_TELL_A_STEP = 4
 FINEST_SHARE = 4  # a common divisor of all distances is the step when it is at least this part of the usual one
+LEAST_SHARE_FINER = 0.2
+LEAST_SHARE_ALIKE = 0.1
 MOST_SAMPLES_ASTRAY = 0.25
 
 
@@ -136,8 +138,10 @@ def _even_months(moments: npt.NDArray[np.float64], name: str, notes: Notes) -> n
 def _usual_step(moments: npt.NDArray[np.float64]) -> int | None:
     """Most common distance of neighbours in whole seconds, the smallest of equals; None for a single sample.
 
-    When every distance is a multiple of a number not much smaller, that number is the
-    step: a series written only where it is not zero has few direct neighbours.
+    Two exceptions. A series written only where it is not zero has few direct neighbours:
+    when many distances are smaller and all are multiples of a number not much smaller,
+    that number is the step. And when hardly two distances agree there is no step; the
+    median then says how far apart the samples are.
     """
     if len(moments) < 2:
         return None
@@ -145,9 +149,14 @@ def _usual_step(moments: npt.NDArray[np.float64]) -> int | None:
     if distances.min() == distances.max():
         return int(distances[0])
     sizes, counts = np.unique(distances, return_counts=True)
-    usual = int(sizes[counts.argmax()])
-    divisor = int(np.gcd.reduce(sizes))
-    return divisor if divisor * FINEST_SHARE >= usual else usual
+    usual, divisor = int(sizes[counts.argmax()]), int(np.gcd.reduce(sizes))
+    median = math.ceil(float(np.median(distances)))
+    if counts.max() < LEAST_SHARE_ALIKE * len(distances) or (
+        counts.max() == 1 and len(distances) >= SAMPLES_THAT_TELL_A_STEP
+    ):
+        return divisor if divisor * FINEST_SHARE >= median else median
+    finer = np.mean(distances < usual)
+    return divisor if finer >= LEAST_SHARE_FINER and divisor * FINEST_SHARE >= usual else usual
 
 
 def _common_step(tracks: list[_Track], where: str, notes: Notes) -> int:

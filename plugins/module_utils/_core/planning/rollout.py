@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
     expect_mapping,
     expect_number,
@@ -23,9 +24,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica, parse_replicas
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.changes import (
     changes,
+    pair_moves,
     place_text,
     same_replica,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.summary import change_text
+
+MAX_LINES = 20
 
 Record = Mapping[str, Any]
 
@@ -67,6 +72,56 @@ def pending_work(plan: Record, current: Sequence[Replica] | None) -> Pending:
     waves = [start_waves[(start.host, start.slot)] for start in work.starts]
     waves += [_stop_wave(stop, stop_waves, default=last) for stop in work.stops]
     return Pending(work.starts, work.stops, tuple(range(max(0, min(waves) - 1), last + 1)))
+
+
+def review(plan: Record, current: Sequence[Replica] | None, *, now: float) -> dict[str, Any]:
+    """An accepted plan against what runs now, as a module reports it; ``now`` in epoch seconds."""
+    work = pending_work(plan, current)
+    planned = parse_replicas(plan.get("placements") or [], what="placements")
+    actions = plan.get("actions") or []
+    running = current if current is not None else _running_before(actions)
+    lines = move_lines(work.starts, work.stops)
+    age = round(now - parse_moment(str(plan["created_at"]), what="created_at"))
+    return {
+        "changed": bool(work.starts or work.stops),
+        "digest": plan["digest"],
+        "created_at": plan["created_at"],
+        "age_seconds": age,
+        "placements": list(plan.get("placements") or []),
+        "actions": list(actions),
+        "waves": list(plan.get("waves") or []),
+        "wave_count": last_wave(actions),
+        "passes": list(work.passes),
+        "pending": {
+            "starts": [replica.as_record() for replica in work.starts],
+            "stops": [replica.as_record() for replica in work.stops],
+            "lines": lines,
+        },
+        "summary": "\n".join([f"Plan of {plan['created_at']}: fits this fleet", *pending_lines(work, lines)]),
+        "diff": {
+            "before_header": "runs now",
+            "after_header": "planned",
+            "before": "".join(f"{line}\n" for line in replica_lines(running)),
+            "after": "".join(f"{line}\n" for line in replica_lines(planned)),
+        },
+    }
+
+
+def pending_lines(work: Pending, lines: Sequence[str]) -> list[str]:
+    """What is left, for a person, cut after :data:`MAX_LINES` lines."""
+    if not lines:
+        return ["To do: nothing, what runs is what is planned"]
+    moves = len(pair_moves(work.starts, work.stops))
+    waves = len([number for number in work.passes if number])
+    shown = [f"  {line}" for line in lines[:MAX_LINES]]
+    if len(lines) > MAX_LINES:
+        shown.append(f"  and {len(lines) - MAX_LINES} more")
+    return [f"To do: {change_text(len(work.starts), len(work.stops), moves, waves)}", *shown]
+
+
+def _running_before(actions: Sequence[Record]) -> list[Replica]:
+    """What ran when the plan was made: all that it keeps and stops."""
+    return parse_replicas([one for one in actions if one.get("action") in ("keep", "stop")], what="actions")
 
 
 def last_wave(actions: Iterable[Record]) -> int:

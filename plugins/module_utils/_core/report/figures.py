@@ -99,18 +99,23 @@ def interval_levels(forecast: Mapping[str, Any]) -> tuple[str, str] | None:
     return (low[0], high[-1]) if low and high else None
 
 
-def thinned(values: Sequence[float], limit: int) -> tuple[list[float | None], int]:
-    """At most ``limit`` values that keep every extreme, and how many samples one stands for.
+def thinned(values: Sequence[float], limit: int) -> tuple[list[float | None], int, int]:
+    """About ``limit`` values that keep every extreme.
+
+    Buckets are laid from the end, so the newest samples are in place; the oldest
+    bucket may be short, and then the points start before the samples do.
 
     Returns:
-        The values, NaN as None, and k: point i stands at k i samples after the first.
+        The points, NaN as None; how many samples lie between two points (k); and how
+        many samples before ``values`` the first point is (less than 2k).
     """
     stride = max(1, math.ceil(len(values) / max(limit, 2)))
     if stride == 1:
-        return [_short(value) for value in values], 1
+        return [_short(value) for value in values], 1, 0
+    lead = -len(values) % (2 * stride)
     thin: list[float | None] = []
-    for first in range(0, len(values), 2 * stride):
-        bucket = values[first : first + 2 * stride]
+    for first in range(-lead, len(values), 2 * stride):
+        bucket = values[max(first, 0) : first + 2 * stride]
         present = [value for value in bucket if value == value]
         if not present:
             thin += [None, None]
@@ -118,13 +123,16 @@ def thinned(values: Sequence[float], limit: int) -> tuple[list[float | None], in
         low, high = min(present), max(present)
         pair = (low, high) if present.index(low) <= present.index(high) else (high, low)
         thin += [_short(pair[0]), _short(pair[1])]
-    return thin, stride
+    return thin, stride, lead
 
 
 def _history_traces(
     history: Series | None, start: float, near: float, limit: int
 ) -> tuple[list[dict[str, Any]], float, float]:
-    """Traces of the observed demand, the moment of the first sample, and seconds a point stands for."""
+    """Traces of the observed demand, the moment of the first sample, and most seconds between two points.
+
+    Two traces: until ``near``, and from there on.
+    """
     if history is None or not len(history.values):
         return [], math.inf, 0.0
     step = float(history.step_seconds)
@@ -134,14 +142,16 @@ def _history_traces(
         return [], math.inf, 0.0
     first = history.start + skip * step
     split = min(max(0, math.floor((near - first) / step)), len(values) - 1)
-    traces, coarsest = [], step
-    # Both parts hold the sample at the split, so the line does not break there.
-    for offset, part in ((0, values[: split + 1]), (split, values[split:])):
-        if len(part) > 1 or not traces:
-            thin, stride = thinned(part, limit // 2)
-            traces.append(_regular("observed", "Observed", first + offset * step, stride * step, thin))
-            coarsest = max(coarsest, stride * step)
-    return traces, first, coarsest
+    old, stride, lead = thinned(values[:split], limit // 2)
+    new, new_stride, new_lead = thinned(values[split:], limit // 2)
+    traces = []
+    if old:
+        # The next regular place after the old points is the split: the line goes on without a break.
+        old.append(_short(values[split]))
+        traces.append(_regular("observed", "Observed", first - lead * step, stride * step, old))
+    begin = first + (split - new_lead) * step
+    traces.append(_regular("observed", "Observed", begin, new_stride * step, new))
+    return traces, first, step * max(stride, new_stride)
 
 
 def _forecast_traces(forecast: Mapping[str, Any]) -> list[dict[str, Any]]:

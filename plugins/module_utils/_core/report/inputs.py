@@ -10,6 +10,7 @@ can be wrong here is its shape, and that is one message naming the place.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -20,7 +21,7 @@ SCHEMA_VERSION = 1
 NUMBER = (int, float)
 OPTIONAL_NUMBER = (int, float, type(None))
 
-# A key that ends in "?" may be absent or null; "*" stands for any key.
+# A key that ends in "?" may be absent or null; "*" stands for any key, "#" for any key that is a number.
 _REPLICA = {
     "host": str,
     "slot": int,
@@ -40,7 +41,7 @@ PLAN_SHAPE: dict[str, Any] = {
     "lead_time_seconds?": {"*": OPTIONAL_NUMBER},
     "demand": {
         "*": {
-            "levels?": {"*": OPTIONAL_NUMBER},
+            "levels?": {"#": OPTIONAL_NUMBER},
             "observed?": NUMBER,
             "source?": str,
             "floor_replicas?": NUMBER,
@@ -60,8 +61,18 @@ PLAN_SHAPE: dict[str, Any] = {
     "cost_per_hour?": NUMBER,
     "expected_response_time_seconds?": {"*": OPTIONAL_NUMBER},
     "solver?": dict,
-    "hosts?": [{"name": str, "zone?": str, "accelerator_type?": str, "accelerator_count?": NUMBER, "state?": str}],
-    "models?": {"*": dict},
+    "hosts?": [
+        {
+            "name": str,
+            "zone?": str,
+            "accelerator_type?": str,
+            "accelerator_count?": NUMBER,
+            "cost_per_hour?": NUMBER,
+            "state?": str,
+            "reachable?": bool,
+        }
+    ],
+    "models?": {"*": {"engine?": str, "version?": str, "accelerators?": NUMBER, "latency_slo_seconds?": NUMBER}},
     "warnings?": [str],
 }
 FORECAST_SHAPE: dict[str, Any] = {
@@ -76,8 +87,8 @@ FORECAST_SHAPE: dict[str, Any] = {
             "step_seconds": NUMBER,
             "last_observed?": NUMBER,
             "mean?": [OPTIONAL_NUMBER],
-            "quantiles?": {"*": [OPTIONAL_NUMBER]},
-            "backtest?": dict,
+            "quantiles?": {"#": [OPTIONAL_NUMBER]},
+            "backtest?": {"mase?": NUMBER, "skill?": NUMBER, "coverage?": {"#": OPTIONAL_NUMBER}},
             "warnings?": [str],
         }
     },
@@ -168,9 +179,11 @@ _TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", dict: "a
 
 
 def _mapping_faults(value: Mapping[str, Any], shape: Mapping[str, Any], path: str) -> Any:
-    if "*" in shape:
+    for any_key in shape.keys() & {"*", "#"}:
         for key, item in value.items():
-            yield _fault(item, shape["*"], f"{path}.{key}" if path else key)
+            if any_key == "#" and not _is_number(key):
+                yield f"{path} has the key {key!r}, which is not a number"
+            yield _fault(item, shape[any_key], f"{path}.{key}" if path else key)
         return
     for key, inner in shape.items():
         name = key.rstrip("?")
@@ -179,6 +192,13 @@ def _mapping_faults(value: Mapping[str, Any], shape: Mapping[str, Any], path: st
             yield "" if key.endswith("?") else f"{place} is missing"
         else:
             yield _fault(value[name], inner, place)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _first(faults: Any) -> str:

@@ -45,7 +45,9 @@ def _overview_row(model: ModelView) -> tuple[str, list[Cell | str]]:
     name = element("a", escape(model.name), href=f"#model-{model.number}")
     short = element("span", "short", class_="badge bad") if model.shortage > 0 else ""
     change = model.replicas_planned - model.replicas_now
-    planned = f"{model.replicas_planned:,}" + (element("small", f" {change:+d}".replace("-", "−")) if change else "")
+    planned = f"{model.replicas_planned:,}" + (
+        element("small", f" {change:+d}".replace("-", words.MINUS)) if change else ""
+    )
     cells: list[Cell | str] = [
         f"{chip(model.number)}{name} {short}",
         Cell(f"{model.replicas_now:,}", model.replicas_now),
@@ -126,7 +128,7 @@ def _key(model: ModelView, series: str, figure: Mapping[str, Any]) -> str:
     entries = {
         "observed": ("Observed", ""),
         "median": ("Forecast median" if "0.5" in (record.get("quantiles") or {}) else "Forecast", ""),
-        "interval_high": (f"Between the {levels[0]} and {levels[1]} levels" if levels else "", ""),
+        "interval_high": (f"Forecast {levels[0]} to {levels[1]}" if levels else "", ""),
         "running": ("Runs now", words.number(model.running)),
         "planned": ("Planned capacity", words.number(model.planned)),
         "level": (f"Planned for ({model.level} level)", words.number(model.target)),
@@ -180,7 +182,7 @@ def _numbers(model: ModelView) -> str:
         facts += [
             (f"{prefix}MASE (scaled error, below 1 is good)", words.number(backtest.get("mase"))),
             (f"{prefix}Skill over seasonal naive", words.skill(backtest.get("skill"))),
-            (f"{prefix}Coverage in the backtest", words.coverage(backtest)),
+            (f"{prefix}Coverage in the backtest", words.coverage(backtest, interval_levels(record))),
         ]
     pairs = "".join(
         element("div", element("dt", escape(term)) + element("dd", escape(value)))

@@ -76,6 +76,7 @@ def render(inputs: ReportInputs, *, plotly_js: str) -> str:
         + element("nav", links, aria_label="Sections")
         + element("main", main, id="main")
         + element("noscript", element("p", NO_SCRIPT))
+        + element("script", plotly_js)
         + element("script", SCRIPT)
     )
     return (
@@ -83,9 +84,9 @@ def render(inputs: ReportInputs, *, plotly_js: str) -> str:
     )
 
 
-def summary(inputs: ReportInputs) -> list[str]:
+def summary(inputs: ReportInputs) -> str:
     """What was decided, in the sentences that head the page."""
-    return _sentences(inputs.plan, view_of(inputs))
+    return " ".join(_sentences(inputs.plan, view_of(inputs)))
 
 
 def _head(title: str, plotly_js: str) -> str:
@@ -101,8 +102,7 @@ def _head(title: str, plotly_js: str) -> str:
         + element("meta", name_="viewport", content_="width=device-width, initial-scale=1")
         + element("meta", name_="color-scheme", content_="light dark")
         + element("title", escape(title))
-        + element("style", STYLE)
-        + element("script", plotly_js),
+        + element("style", STYLE),
     )
 
 
@@ -112,14 +112,17 @@ def _script_source(text: str) -> str:
 
 def _header(inputs: ReportInputs, view: View) -> str:
     plan = inputs.plan
-    dates = f"As of {words.moment(plan.get('as_of'))} · written {words.moment(plan.get('created_at'))}"
+    dates = " · ".join(
+        element("span", escape(f"{word} {words.moment(plan.get(key))}"))
+        for word, key in (("As of", "as_of"), ("written", "created_at"))
+    )
     theme = element("button", "Theme: auto", type="button", id="theme", title="Automatic, light or dark")
     top = element("div", element("h1", escape(inputs.title)) + theme, class_="top")
     sentences = _sentences(plan, view)
     return element(
         "header",
         top
-        + element("p", escape(dates), class_="dates")
+        + element("p", dates, class_="dates")
         + paragraphs(sentences[:1], class_="lead")
         + paragraphs([" ".join(sentences[1:])])
         + _tiles(inputs, view),

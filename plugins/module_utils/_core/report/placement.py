@@ -18,7 +18,13 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.markup import element, escape
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.view import HostView, ModelView, View
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.words import indices, listing, plural
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.words import (
+    MINUS,
+    TIMES,
+    indices,
+    listing,
+    plural,
+)
 
 # Eight colours, each plain, striped and dotted; smaller models share a neutral one and keep their number.
 LOOKS = 24
@@ -43,7 +49,7 @@ def host_words(host: HostView) -> str:
         counts: dict[str, int] = {}
         for replica in host.planned:
             counts[replica["model"]] = counts.get(replica["model"], 0) + 1
-        text = "Runs " + listing([f"{counts[name]} × {name}" for name in sorted(counts)])
+        text = "Runs " + listing([f"{counts[name]} {TIMES} {name}" for name in sorted(counts)])
     else:
         text = "Runs nothing"
     starting = sum(1 for replica in host.planned if replica.get("wave"))
@@ -52,7 +58,7 @@ def host_words(host: HostView) -> str:
     if host.leaving:
         text += f"; {plural(len(host.leaving), 'replica stops', 'replicas stop')}"
     free = [index for index in range(host.accelerator_count) if index not in host.used_accelerators]
-    if free:
+    if free and not host.marks:
         text += f"; {'accelerator' if len(free) == 1 else 'accelerators'} {indices(free)} free"
     return text + "."
 
@@ -75,7 +81,7 @@ def _legend(models: Sequence[ModelView]) -> str:
             ("", "", "free accelerator"),
             ("c24 start", "+", "starts"),
             ("c24 move", "→", "moves here"),
-            ("c24 stop", "−", "stops"),
+            ("c24 stop", MINUS, "stops"),
         )
     )
     shown, rest = ranked[:LOOKS], ranked[LOOKS:]
@@ -120,12 +126,13 @@ def _host(host: HostView, numbers: Mapping[str, int], shares: Mapping[str, float
     record = host.record
     stock = str(record.get("accelerator_type") or "")
     if host.accelerator_count:
-        stock = f"{host.accelerator_count} × {stock}"
+        stock = f"{host.accelerator_count} {TIMES} {stock}"
     badges = "".join(element("span", escape(mark), class_=f"badge {escape(mark)}") for mark in host.marks)
     head = element("div", element("b", escape(host.name)) + badges + element("small", escape(stock)), class_="head")
     lanes = _lane(host.planned, host, numbers, shares, stops=False)
     if host.leaving:
         lanes += _lane(host.leaving, host, numbers, shares, stops=True)
+    lanes = lanes or element("small", "runs nothing")
     words = element("p", escape(host_words(host)), class_="vh")
     states = " ".join(["host", *host.marks, *([] if host.planned or host.leaving else ["idle"])])
     return element("li", head + element("div", lanes, class_="lanes", aria_hidden="true") + words, class_=states)
@@ -176,7 +183,8 @@ def _cells(
             _block(replica, numbers, stops=stops, share=shares.get(replica["model"], 0.0)) for replica in members
         )
         place = f"g{run[0] - start + 1} s{len(run)}"
-        written.append(element("div", blocks, class_=f"cell {place}"))
+        one = len(members) > 2 and len({replica["model"] for replica in members}) == 1
+        written.append(element("div", blocks, class_=f"cell {place}", data_all=one))
     return "".join(written)
 
 
@@ -208,7 +216,7 @@ def _block(replica: Mapping[str, Any], numbers: Mapping[str, int], *, stops: boo
     number = numbers[name]
     kind, sign, verb = "", "", "runs"
     if stops:
-        kind, sign, verb = " stop", "−", f"stops in wave {replica['wave']}"
+        kind, sign, verb = " stop", MINUS, f"stops in wave {replica['wave']}"
     elif replica.get("wave"):
         kind, sign, verb = " start", "+", f"starts in wave {replica['wave']}"
         if replica.get("move") is not None:

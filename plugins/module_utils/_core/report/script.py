@@ -19,6 +19,7 @@ SCRIPT = r"""
   var figures = find(".plot");
   var inView = new Set(), drawn = new Set();
   var range = "near";
+  var PAPER_WIDTH = 680, PAPER_HEIGHT = 250; // pixels, of a figure on A4 or Letter
 
   // ---- figures ----------------------------------------------------------------------------
   function colours() {
@@ -65,7 +66,7 @@ SCRIPT = r"""
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: getComputedStyle(document.body).fontFamily, color: colour("soft"), size: 12 },
       hoverlabel: { bgcolor: colour("card"), bordercolor: colour("line"), font: { color: colour("ink"), size: 12 } },
-      margin: { l: 48, r: 12, t: 18, b: 40 }, width: width, autosize: !width,
+      margin: { l: 48, r: 12, t: 18, b: 40 }, width: width, height: width ? PAPER_HEIGHT : undefined, autosize: !width,
       annotations: [{ x: shapes[0].x0, y: 1, yref: "paper", yanchor: "bottom", text: "now", showarrow: false,
         font: { size: 11, color: colour("soft") } }],
       xaxis: Object.assign({}, axis, { type: "date", range: figure[range].slice(), showgrid: false, ticks: "outside",
@@ -209,11 +210,10 @@ SCRIPT = r"""
   });
 
   // ---- print: light, every figure drawn, as wide as the paper --------------------------------
-  var PAPER_PIXELS = 680;
   addEventListener("beforeprint", function () {
     root.dataset.printing = root.dataset.theme || "auto";
     root.dataset.theme = "light";
-    figures.forEach(function (plot) { draw(plot, PAPER_PIXELS); });
+    figures.forEach(function (plot) { draw(plot, PAPER_WIDTH); });
   });
   addEventListener("afterprint", function () {
     var name = root.dataset.printing;

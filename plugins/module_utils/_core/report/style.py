@@ -67,7 +67,7 @@ html { -webkit-text-size-adjust: 100%; scroll-padding-top: 3.5rem }
 body { margin: 0; background: var(--page); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif;
   font-variant-numeric: tabular-nums }
-header, nav, main, noscript { max-width: 1240px; margin: 0 auto; padding: 0 1.25rem }
+header, nav, main, noscript { width: calc(100% - 2.5rem); max-width: 1200px; margin: 0 auto }
 a { color: var(--accent); text-decoration-thickness: 1px; text-underline-offset: 2px }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px }
 .skip { position: absolute; left: -99rem }
@@ -104,7 +104,7 @@ main { padding-bottom: 4rem }
 dt { color: var(--soft); font-size: .8rem }
 dd { margin: 0; overflow-wrap: anywhere }
 .tiles dd { font-size: 1.4rem; line-height: 1.3; letter-spacing: -.01em }
-.tiles dd small { font-size: .8rem; letter-spacing: 0 }
+.tiles dd small { display: block; font-size: .8rem; letter-spacing: 0; line-height: 1.3; min-height: 1.04rem }
 .tiles .bad dd { color: var(--bad) }
 .tiles .good dd { color: var(--good) }
 .calm { color: var(--good) }
@@ -127,7 +127,10 @@ table { border-collapse: collapse; width: 100%; font-size: .88rem }
 caption { text-align: left; padding: .6rem .85rem; font-weight: 600; font-size: .92rem }
 th, td { text-align: left; vertical-align: baseline; padding: .42rem .85rem; border-top: 1px solid var(--line) }
 thead th { color: var(--soft); font-weight: 400; font-size: .8rem; vertical-align: bottom; line-height: 1.3 }
-tbody th { font-weight: 500 }
+tbody th { font-weight: 500; min-width: 7.5rem; max-width: 22rem; overflow-wrap: anywhere }
+tbody td:last-child:not(.n) { min-width: 14rem }
+tbody td:last-child:not(.n):not(:nth-child(n+4)) { min-width: 0 }
+.whole, .dates span { white-space: nowrap }
 .n { text-align: right; white-space: nowrap }
 thead .n { white-space: normal }
 tbody tr:hover { background: var(--well) }
@@ -158,7 +161,7 @@ PLACEMENT = """
 .hosts { list-style: none; padding: 0; margin: 0; display: grid; gap: .6rem;
   grid-template-columns: repeat(auto-fill, minmax(17.5rem, 1fr)) }
 .host { background: var(--card); border: 1px solid var(--line); border-radius: 9px; padding: .5rem .6rem .6rem;
-  min-width: 0; position: relative }
+  min-width: 0; position: relative; content-visibility: auto; contain-intrinsic-size: auto 74px }
 .host.idle .head b { color: var(--soft) }
 .host.draining, .host.maintenance { border: 1px dashed var(--warn); background: var(--warn-well) }
 .host.unreachable { border: 1px dashed var(--bad); background: var(--bad-well) }
@@ -169,7 +172,12 @@ PLACEMENT = """
 .lane.cpu { display: flex; flex-wrap: wrap }
 .lane.cpu .r { flex: 0 1 auto; max-width: 100%; padding: 0 .4rem }
 .cell { display: flex; gap: 1px; height: 1.75rem; background: var(--well); border-radius: 4px; overflow: hidden;
-  min-width: 0; box-shadow: inset 0 0 0 1px var(--line) }
+  min-width: 0; box-shadow: inset 0 0 0 1px var(--line); container-type: inline-size; position: relative }
+@container (max-width: 3.4rem) {
+  .cell[data-all] > .r { font-size: 0 }
+  .cell[data-all] > .r:first-child::before { content: attr(data-model); position: absolute; inset: 0; text-align: center;
+    font-size: .76rem; font-weight: 700 }
+}
 .leaving .cell { height: 1.3rem; background: none; box-shadow: none }
 .r { flex: 1 1 0; min-width: 0; height: 1.75rem; border-radius: 4px; color: #10151b; font-size: .76rem; overflow: hidden;
   display: flex; flex-wrap: wrap; column-gap: .35em; justify-content: center; line-height: 1.75rem; padding: 0 1px }
@@ -207,7 +215,7 @@ FIGURES = """
   font-size: .9rem }
 [hidden] { display: none !important }
 @media (max-width: 640px) {
-  header, nav, main, noscript { padding-left: .9rem; padding-right: .9rem }
+  header, nav, main, noscript { width: calc(100% - 1.8rem) }
   .tiles { grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); gap: .5rem }
   .tiles dd { font-size: 1.15rem }
   .tiles > div { padding: .5rem .6rem }
@@ -220,10 +228,12 @@ FIGURES = """
 }
 @media print {
   @page { margin: 14mm }
-  body { font-size: 11px; background: none }
+  html, body { font-size: 12px; background: none }
+  .plot { height: 250px }
   nav, .tools, #theme, .skip, .data, .models button:not(:has(.chip)) { display: none }
-  header, main { padding: 0; max-width: none }
-  .card { content-visibility: visible; border: 0; border-top: 1px solid var(--line); border-radius: 0; padding: 0 }
+  header, main { padding: 0; width: auto; max-width: none }
+  .card, .host { content-visibility: visible }
+  .card { border: 0; border-top: 1px solid var(--line); border-radius: 0; padding: 0 }
   .card, .host, tr { break-inside: avoid }
   h2, h3, caption { break-after: avoid }
   .scroll { overflow: visible; border: 0 }

@@ -138,7 +138,7 @@ def _action_cells(
     numbers: Mapping[str, int],
 ) -> list[Cell | str]:
     starts = action["action"] == "start"
-    text = ("+ Start" if starts else "− Stop") + ("" if action.get("move") is None else ", move")
+    text = ("+ Start" if starts else f"{words.MINUS} Stop") + ("" if action.get("move") is None else ", move")
     partner = partners.get((str(action.get("move")), "stop" if starts else "start"))
     other = ""
     if action.get("move") is not None and partner:
@@ -147,7 +147,7 @@ def _action_cells(
     return [
         element("span", text, class_="act start" if starts else "act stop") + other,
         chip(numbers[action["model"]]) + escape(action["model"]) + version,
-        escape(action["host"]),
+        element("span", escape(action["host"]), class_="whole"),
         str(action["slot"]),
         words.indices(action.get("accelerators") or ()) or "none",
         str(action.get("port") or words.UNKNOWN),
@@ -173,7 +173,9 @@ def _fleet_row(host: HostView) -> tuple[str, list[Cell | str]]:
         escape(host.name),
         escape(host.zone),
         escape(
-            f"{count} × {record.get('accelerator_type')}" if count else str(record.get("accelerator_type") or "none")
+            f"{count} {words.TIMES} {record.get('accelerator_type')}"
+            if count
+            else str(record.get("accelerator_type") or "none")
         ),
         Cell(f"{used} of {count}" if count else words.UNKNOWN, used / count if count else 0.0),
         escape(", ".join(host.marks) or "active"),

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -149,7 +150,7 @@ def _model_view(
 
     record, demand, capacity = of("models", {}), of("demand", {}), of("capacity", {})
     levels = {level: value for level, value in (demand.get("levels") or {}).items() if value is not None}
-    level = max(levels, key=_level_order) if levels else ""
+    level = max(levels, key=float) if levels else ""
     return ModelView(
         name=name,
         number=number,
@@ -179,13 +180,6 @@ def _by_model(records: Records | None) -> dict[str, list[Mapping[str, Any]]]:
     for record in records or ():
         groups.setdefault(record["model"], []).append(record)
     return groups
-
-
-def _level_order(level: str) -> float:
-    try:
-        return float(level)
-    except ValueError:
-        return -1.0
 
 
 def _forecasts_by_model(
@@ -232,7 +226,12 @@ def _host_views(plan: Mapping[str, Any]) -> tuple[HostView, ...]:
         )
         for name in {*records, *planned, *leaving}
     ]
-    return tuple(sorted(hosts, key=lambda host: (host.zone, host.name)))
+    return tuple(sorted(hosts, key=lambda host: (host.zone, _natural(host.name))))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A sort key that puts gpu-9 before gpu-10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _slot(replica: Mapping[str, Any]) -> tuple[int, str]:

@@ -13,11 +13,15 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 
-UNKNOWN = "–"
+# Typographic signs by code point: beside a hyphen or a letter they are easily misread in source.
+DASH = "\u2013"
+MINUS = "\u2212"
+TIMES = "\u00d7"
+UNKNOWN = DASH
 SOURCES = {
     "forecast": "the forecast",
-    "observed": "what is observed",
-    "held": "what was held from before",
+    "observed": "what is observed now",
+    "held": "held from before",
 }
 
 
@@ -81,14 +85,14 @@ def listing(parts: Sequence[str]) -> str:
 
 
 def indices(values: Sequence[int]) -> str:
-    """Accelerator indices, runs shortened: ``0–3, 6``."""
+    """Accelerator indices, runs shortened: a dash between first and last."""
     runs: list[list[int]] = []
     for value in sorted(values):
         if runs and value == runs[-1][-1] + 1:
             runs[-1].append(value)
         else:
             runs.append([value])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}{DASH}{run[-1]}" for run in runs)
 
 
 def decision(plan: Mapping[str, Any], *, hosts_in_use: int, hosts: int, models: int) -> str:
@@ -130,11 +134,10 @@ def demand_sources(plan: Mapping[str, Any]) -> str:
         counts[source] = counts.get(source, 0) + 1
     if not counts:
         return "No demand was planned for."
-    parts = [
-        f"{plural(counts[source], 'model')} from {SOURCES.get(source, source)}"
-        for source in sorted(counts, key=lambda name: (-counts[name], name))
-    ]
-    return f"Demand planned for: {listing(parts)}."
+    order = sorted(counts, key=lambda name: (-counts[name], name))
+    parts = [f"{SOURCES.get(source, source)} for {counts[source]:,}" for source in order]
+    parts[0] = f"{SOURCES.get(order[0], order[0])} for {plural(counts[order[0]], 'model')}"
+    return f"The demand planned for is {listing(parts)}."
 
 
 def skill(value: float | None) -> str:
@@ -158,12 +161,20 @@ def trust(record: Mapping[str, Any], source: str | None) -> str:
     return ""
 
 
-def coverage(backtest: Mapping[str, Any]) -> str:
-    """Share of later observations at or below the outer quantile levels, beside what was wanted."""
-    shares = backtest.get("coverage") or {}
-    parts = [
-        f"{percent(shares[level])} at or below the {level} level"
-        for level in sorted(shares, key=float)
-        if shares[level] is not None and float(level) != 0.5
+def coverage(backtest: Mapping[str, Any], interval: tuple[str, str] | None) -> str:
+    """How often later observations fell into the interval drawn, beside how often they should.
+
+    ``coverage`` in a backtest is the share of observations at or below each level.
+    """
+    shares = {level: share for level, share in (backtest.get("coverage") or {}).items() if share is not None}
+    parts = []
+    if interval and all(level in shares for level in interval):
+        low, high = interval
+        wanted = float(high) - float(low)
+        parts.append(
+            f"{percent(shares[high] - shares[low])} inside {low} to {high} ({percent(round(wanted, 9))} wanted)"
+        )
+    parts += [
+        f"{percent(shares[level])} below the {level} level" for level in sorted(shares, key=float) if float(level) > 0.5
     ]
     return ", ".join(parts) or UNKNOWN

@@ -1,0 +1,86 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""From the paths an operator gives to what the page is made from, and from the page to its file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
+    expect_number,
+    file_digest,
+    read_document,
+    write_atomically,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import read_plan
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.inputs import (
+    ReportInputs,
+    Series,
+    check_forecast,
+    check_plan,
+)
+
+
+def read_inputs(params: Mapping[str, Any]) -> ReportInputs:
+    """The files behind ``plan``, ``forecast`` and ``history``, checked.
+
+    Raises:
+        InputError: a file is absent or cannot be read.
+        PlanRefusedError: a file is of another kind or schema, or was changed since it was written.
+    """
+    plan_path = params["plan"]
+    plan = check_plan(read_plan(plan_path), where=plan_path)
+    digests = {"plan": file_digest(os.path.expanduser(plan_path))}
+    forecast = None
+    if params.get("forecast"):
+        path = params["forecast"]
+        forecast = check_forecast(read_document(path, what="forecast"), where=path)
+        digests["forecast"] = file_digest(os.path.expanduser(path))
+    history: dict[str, Series] = {}
+    warnings: list[str] = []
+    if params.get("history"):
+        history, warnings = _read_history(params["history"])
+        digests["history"] = file_digest(os.path.expanduser(params["history"]))
+    return ReportInputs(
+        plan=plan,
+        forecast=forecast,
+        history=history,
+        title=params.get("title") or ReportInputs.title,
+        history_days=expect_number(params.get("history_days", 7.0), what="history_days", minimum=0.01, maximum=3660),
+        digests=digests,
+        warnings=warnings,
+    )
+
+
+def plotly_js() -> str:
+    """The text of plotly.js as the plotly package ships it: ``plotly.offline`` is its documented way to it.
+
+    Raises:
+        MissingLibraryError: plotly is absent or too old.
+    """
+    return str(require("plotly.offline", purpose="The report").get_plotlyjs())
+
+
+def store(path: str, content: bytes, *, dry: bool) -> bool:
+    """Write the page unless the file holds these bytes already; with ``dry`` only tell. Returns whether it differs."""
+    if not dry:
+        return write_atomically(path, content)
+    try:
+        with open(os.path.expanduser(path), "rb") as stream:
+            return stream.read() != content
+    except OSError:
+        return True
+
+
+def _read_history(path: str) -> tuple[dict[str, Series], list[str]]:
+    require("numpy", purpose="Reading a history")
+    from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.table import read_history
+
+    found, warnings = read_history(path, invalid_values="gap")
+    series: dict[str, Series] = {one.name: one for one in found}
+    return series, warnings

@@ -111,7 +111,7 @@ summary:
   returned: success
   type: str
   sample: >-
-    19 replicas of 5 models on 5 of 9 hosts, at 102.40 per hour. To get there: 4 starts, 2 stops and 1 move, in 3 waves.
+    19 replicas of 5 models on 5 of 9 hosts, at 102.40 per hour. To get there: 4 starts and 2 stops (1 move), in 3 waves.
     Nothing is short. The demand planned for is the forecast for 5 models.
 """
 

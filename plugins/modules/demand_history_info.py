@@ -132,18 +132,22 @@ EXAMPLES = r"""
     aggregation: mean
     dest: history.csv.gz
 
-- name: Ask Prometheus for the arrivals of two models served by vLLM, over four weeks
+- name: Ask Prometheus for the arrivals of two models, over four weeks
   modelops.datacenter.demand_history_info:
     prometheus:
       url: https://prometheus.example:9090
       token_file: /etc/modelops/prometheus.token
     series:
       chat-8b:
+        # what arrives = what was finished + what was rejected + what the queue and the batch grew by
         query: >-
+          clamp_min(
           sum(rate(vllm:request_success_total{model_name="chat-8b"}[10m]))
           + (sum(rate(vllm:admission_rejections_total{model_name="chat-8b"}[10m])) or vector(0))
+          + sum(deriv(vllm:num_requests_waiting{model_name="chat-8b"}[10m]))
+          + sum(deriv(vllm:num_requests_running{model_name="chat-8b"}[10m])), 0)
       code-7b:
-        query: http_requests_total{job="code-7b", handler="/v1/completions"}
+        query: gateway_requests_total{model="code-7b"}
         kind: counter
         combine: sum
     step_seconds: 600

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,7 @@ def test_it_looks_like_people(tmp_path: Path) -> None:
     chat, code, _ = read_history(str(path))[0]
     for one in (chat, code):
         hour = (one.moments // 3600 % 24).astype(int)
-        weekday = np.array([datetime.fromtimestamp(moment).weekday() for moment in one.moments])
+        weekday = np.array([datetime.fromtimestamp(moment, timezone.utc).weekday() for moment in one.moments])
         assert one.values[(hour >= 13) & (hour < 16)].mean() > 3 * one.values[(hour >= 2) & (hour < 5)].mean()
         assert one.values[weekday < 5].mean() > 1.15 * one.values[weekday >= 5].mean()
     half = len(chat) // 2

@@ -11,50 +11,65 @@ A100-SXM4-80GB"); a catalogue can only name capacities by type if there is one w
 
 from __future__ import annotations
 
+import math
 import re
 
 CPU_TYPE = "cpu"
 VENDORS = ("none", "nvidia", "amd", "intel", "ascend")
 
-# Products of each vendor as they begin in a type, longest known first where one begins another.
+# How types of each vendor begin; the first vendor that fits is taken.
 _PRODUCTS: tuple[tuple[str, str], ...] = (
-    ("amd", r"mi\d{2,3}|instinct|radeon|rx-?\d|w\d{4}|v620"),
+    ("amd", r"mi\d{2,3}|radeon|rx-?\d|w\d{4}|v620|amd"),
     ("ascend", r"ascend|910|310|atlas"),
-    ("intel", r"arc|bmg|b580|b60|flex|gpu-max|max-?1[15]|pvc|intel"),
+    ("intel", r"arc|bmg|b580|b60|flex|max-?1[15]|pvc|intel"),
     (
         "nvidia",
-        r"nvidia|[ghb]\d{3}|gh200|gb\d{3}|a\d{1,3}\b|l\d{1,2}s?\b|t4g?\b|p\d{1,3}\b|v100s?|rtx|gtx|geforce|quadro|tesla|titan|orin",
+        r"nvidia|[hb]\d{2,3}|g[hb]\d{3}|a\d{1,3}\b|l\d{1,2}s?\b|t4g?\b|p\d{1,3}\b|v100s?|k80"
+        r"|rtx|gtx|quadro|tesla|titan|orin",
     ),
 )
 
 # Words that say how a card is built or sold, not what it is.
 _NOISE = re.compile(
-    r"\b(nvidia|amd|intel|huawei|instinct|tesla|geforce|graphics|data center gpu|sxm\d?|pcie?|hbm\d?e?|nvl|oam|"
-    r"generation|ada(?= generation)|gpu|accelerator|\(r\)|\(tm\))\b",
+    r"\b(nvidia|amd|intel|huawei|instinct|tesla|geforce|graphics|sxm\d?|pcie?|hbm\d?e?|nvl|oam|o|generation|gpu|accelerator)\b",
     re.IGNORECASE,
 )
-_MEMORY = re.compile(r"\b\d+ ?gi?b\b", re.IGNORECASE)
+_MEMORY = re.compile(r"\b(\d+) ?gi?b\b", re.IGNORECASE)
+_SOLD_SIZES_GB = (
+    *(2, 4, 6, 8, 10, 11, 12, 16, 20, 24, 32, 40, 48, 64, 72, 80, 94, 96, 120, 128, 141, 144, 180, 192, 256, 288),
+)
+# Error correction and the driver keep up to this share of the memory for themselves.
+_RESERVED_SHARE = 0.10
 
 
 def normalise_type(product_name: str, memory_gib: float) -> str:
     """``NVIDIA H100 80GB HBM3`` with 79.6 GiB becomes ``h100-80gb``.
 
-    The memory in the vendor's own name wins; without one, the measured size is
-    rounded up to what such memory is sold in (whole 4 GB above 16, whole 2 below).
+    The size in the vendor's own name counts when it fits what was measured (some
+    names give the host's memory); else the size such memory is sold in does.
 
     Args:
         product_name: what the vendor's tool calls the card.
         memory_gib: its memory as measured, 0 when unknown.
     """
-    sold = _MEMORY.search(product_name)
-    bare = _NOISE.sub(" ", _MEMORY.sub(" ", product_name.replace("-", " ").replace("_", " ")))
-    product = "-".join(re.findall(r"[a-z0-9.]+", bare.lower()))
-    if not product:
-        product = "-".join(re.findall(r"[a-z0-9]+", product_name.lower())) or "unknown"
-    if sold:
-        return f"{product}-{re.sub(r'[^0-9]', '', sold.group())}gb"
-    size = _sold_size_gb(memory_gib)
+    said = _MEMORY.search(product_name)
+    spaced = re.sub(r"[-_/()]", " ", product_name)
+    words = re.findall(r"[a-z0-9.]+", _NOISE.sub(" ", _MEMORY.sub(" ", spaced)).lower())
+    product = "-".join(words) or "-".join(re.findall(r"[a-z0-9]+", product_name.lower())) or "unknown"
+    size = sold_size_gb(memory_gib)
+    if said and (size == 0 or abs(int(said[1]) - memory_gib) <= _RESERVED_SHARE * int(said[1])):
+        size = int(said[1])
     return f"{product}-{size}gb" if size else product
+
+
+def sold_size_gb(memory_gib: float) -> int:
+    """The size a memory is sold in: 44.99 GiB as 48, 140.4 GiB as 141, 0 when nothing was measured."""
+    if memory_gib <= 0:
+        return 0
+    for size in _SOLD_SIZES_GB:
+        if memory_gib <= size + 0.05 and size * (1 - _RESERVED_SHARE) <= memory_gib:
+            return size
+    return math.ceil(memory_gib)
 
 
 def vendor_of(accelerator_type: str) -> str:
@@ -66,11 +81,3 @@ def vendor_of(accelerator_type: str) -> str:
         if re.match(pattern, name):
             return vendor
     return ""
-
-
-def _sold_size_gb(memory_gib: float) -> int:
-    """Drivers keep a little for themselves: 22.5 GiB are sold as 24 GB, 44.99 GiB as 48 GB."""
-    if memory_gib <= 0:
-        return 0
-    step = 2 if memory_gib <= 16 else 4
-    return int(-(-memory_gib // step) * step)

@@ -197,7 +197,8 @@ def _columns(problem: Problem) -> Columns:
     )
     ends = np.cumsum(sizes).tolist()
     blocks = [slice(end - size, end) for size, end in zip(sizes, ends)]
-    return Columns(*blocks, count=ends[-1])
+    replicas, starts, stops, missing, below, beyond = blocks
+    return Columns(replicas, starts, stops, missing, below, beyond, count=ends[-1])
 
 
 def _objective(problem: Problem, columns: Columns) -> tuple[Array, Array, Array]:

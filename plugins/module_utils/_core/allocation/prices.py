@@ -11,10 +11,11 @@ hosts that do is taken at a thousandth of the dearest, so that fewer replicas st
 **Price of an unserved request.** A stated ``shortage_cost`` is taken at its word: the
 layer of demand between quantile levels p and q counts with the probability that it
 comes, ``1 - (p + q)/2``, so the plan serves up to the newsvendor level 1 - cost/price
-and no further. Without one, demand is to be met where there is room: the least likely
-layer of the ladder is worth :data:`DOMINANCE` times its cost on the dearest host that can
-serve it, likelier layers more, in proportion to their probability. Between models the
-price is proportional to ``weight``.
+and no further. Without one, a request is put at :data:`DERIVED_MULTIPLE` times what it
+costs on the dearest host that can serve it, times the model's weight over the least; that
+is what a shortage is reported to cost. To decide, demand without a stated price is to be
+met where there is room: its least likely layer weighs :data:`DOMINANCE` times its cost,
+likelier layers more, in proportion to their probability.
 
 **Limits** that may have to give (least replicas, spread) are priced between the two:
 a missing replica below the minimum like the demand of one replica, a replica beyond the
@@ -28,6 +29,7 @@ from dataclasses import dataclass
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model
 
+DERIVED_MULTIPLE = 10.0
 DOMINANCE = 300.0
 SPREAD_DOMINANCE = 10.0
 SECONDS_PER_HOUR = 3600.0
@@ -35,11 +37,16 @@ SECONDS_PER_HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Layer:
-    """A slice of demand: ``requests_per_second`` that come with ``probability``, at ``price`` per request."""
+    """A slice of demand that comes with ``probability``.
+
+    ``price``: currency a request, probability included, that decides.
+    ``cost``: currency a request, probability included, that is reported.
+    """
 
     requests_per_second: float
     probability: float
     price: float
+    cost: float
 
 
 def decision_costs(hosts: Sequence[Host]) -> dict[str, float]:
@@ -73,7 +80,9 @@ def layers(
             slices.append((rate - below_rate, 1.0 - (below_level + level) / 2.0))
             below_rate = rate
         below_level = level
-    least_likely = slices[-1][1] if slices else 1.0
-    derived = DOMINANCE * weight * cost_per_request / least_likely
-    price = derived if model.shortage_cost is None else model.shortage_cost
-    return [Layer(rate, probability, price * probability) for rate, probability in slices]
+    if model.shortage_cost is not None:
+        price = cost = model.shortage_cost
+    else:
+        cost = DERIVED_MULTIPLE * weight * cost_per_request
+        price = DOMINANCE * weight * cost_per_request / (slices[-1][1] if slices else 1.0)
+    return [Layer(rate, probability, price * probability, cost * probability) for rate, probability in slices]

@@ -71,7 +71,7 @@ class Problem:
     ``leave_price`` (money a replica); ``need`` has shape (P, R).
     Per class: ``host_count`` (K,), ``room`` (K, R) of one host.
     Per demand layer, shape (J,): ``layer_model``, ``layer_rate`` (requests/s),
-    ``layer_price`` (money per request/s unserved).
+    ``layer_price`` (money per request/s unserved, to decide by) and ``layer_cost`` (to report).
     Per model, shape (M,): ``floor``, ``ceiling`` (replicas), ``floor_price`` (money a replica missing).
     """
 
@@ -93,6 +93,7 @@ class Problem:
     layer_model: Array
     layer_rate: Array
     layer_price: Array
+    layer_cost: Array
     floor: Array
     ceiling: Array
     floor_price: Array
@@ -148,6 +149,7 @@ def build_problem(
     start_price = pairs.cost * churn_hours
     ceilings = [demands[model.name].ceiling_replicas for model in models]
     ceiling = np.array([np.inf if value is None else value for value in ceilings], dtype=float)
+    period_seconds = prices.SECONDS_PER_HOUR * period_hours
     slices = [(m, layer) for m, of_model in enumerate(prices_of) for layer in of_model.layers]
     return Problem(
         models=models,
@@ -167,8 +169,8 @@ def build_problem(
         room=np.array([one.room for one in classes], dtype=float).reshape(len(classes), len(resources.RESOURCES)),
         layer_model=np.array([m for m, _ in slices], dtype=np.int64),
         layer_rate=np.array([layer.requests_per_second for _, layer in slices], dtype=float),
-        layer_price=np.array([layer.price for _, layer in slices], dtype=float)
-        * (prices.SECONDS_PER_HOUR * period_hours),
+        layer_price=np.array([layer.price for _, layer in slices], dtype=float) * period_seconds,
+        layer_cost=np.array([layer.cost for _, layer in slices], dtype=float) * period_seconds,
         floor=np.array([demands[model.name].floor_replicas for model in models], dtype=float),
         ceiling=ceiling,
         floor_price=np.array([one.floor_value for one in prices_of], dtype=float) * period_hours,
@@ -247,7 +249,7 @@ def _spread_limits(
     prices_of: Sequence[_ModelPrices],
     period_hours: float,
 ) -> tuple[SpreadLimit, ...]:
-    limits = []
+    limits: list[SpreadLimit] = []
     for m, model in enumerate(models):
         price = min(prices.SPREAD_DOMINANCE * prices_of[m].replica_cost, 0.5 * prices_of[m].replica_value)
         mine = np.flatnonzero(pairs.model == m)

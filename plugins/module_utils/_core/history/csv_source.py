@@ -39,7 +39,7 @@ try:
 except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
-ROWS_AT_ONCE = 100_000
+ROWS_AT_ONCE = 1000  # more at once make the garbage collector's work longer than the reading
 NOT_A_NUMBER = frozenset(("nan", "na", "n/a", "null", "none", "inf", "infinity"))
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_LEVEL = 6
@@ -107,16 +107,16 @@ class _Table:
         name_at, moment_at, value_at = self.columns
         try:
             kept = [row for row in rows if row]
-            self.present.update({row[name_at] for row in kept})
+            self.present.update([row[name_at] for row in kept])
             if self.wanted:
                 kept = [row for row in kept if row[name_at] in self.wanted]
             names = [row[name_at] for row in kept]
             stamps = [row[moment_at] for row in kept]
-            values = [float(text) if text else math.nan for text in [row[value_at] for row in kept]]
-            distinct = set(stamps)
-            for stamp in distinct.difference(self.moment_of):
+            texts = [row[value_at] for row in kept]
+            gaps = texts.count("")
+            values = [float(text) if text else math.nan for text in texts] if gaps else list(map(float, texts))
+            for stamp in set(stamps).difference(self.moment_of):
                 self.moment_of[stamp] = parse_moment(stamp)
-            gaps = sum(1 for row in kept if not row[value_at])
             array = np.array(values, dtype=np.float64)
             sound = int(np.isnan(array).sum()) == gaps and not np.any((array < 0) | np.isinf(array))
             if not sound or "" in self.present:
@@ -128,8 +128,8 @@ class _Table:
         self.parts.append(
             Samples(
                 names=[],
-                codes=np.array([self.code_of[name] for name in names], dtype=np.int64),
-                moments=np.array([self.moment_of[stamp] for stamp in stamps], dtype=np.float64),
+                codes=np.array(list(map(self.code_of.__getitem__, names)), dtype=np.int64),
+                moments=np.array(list(map(self.moment_of.__getitem__, stamps)), dtype=np.float64),
                 values=np.array(values, dtype=np.float64),
             )
         )

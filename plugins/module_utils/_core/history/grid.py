@@ -88,9 +88,12 @@ def _distinct_samples(
     rank = np.empty(len(by_name), dtype=np.int64)
     rank[by_name] = np.arange(len(by_name))
     codes = rank[samples.codes]
-    # The value is the last key, so that even repeated moments come in one order.
-    order = np.lexsort((samples.values, samples.moments, codes))
-    codes, moments, values = codes[order], samples.moments[order], samples.values[order]
+    moments, values = samples.moments, samples.values
+    next_series, later = np.diff(codes), np.diff(moments) > 0
+    if not np.all((next_series > 0) | ((next_series == 0) & later)):
+        # The value is the last key, so that even repeated moments come in one order.
+        order = np.lexsort((values, moments, codes))
+        codes, moments, values = codes[order], moments[order], values[order]
     bounds = np.searchsorted(codes, np.arange(len(by_name) + 1))
     for number, code in enumerate(by_name):
         name, part = samples.names[code], slice(bounds[number], bounds[number + 1])
@@ -200,6 +203,8 @@ def _on_grid(track: _Track, step: int, chosen: bool, aggregation: str, where: st
 
 def _snapped(track: _Track, step: int, chosen: bool, aggregation: str, where: str, notes: Notes) -> Series:
     """Each sample at the nearest moment of the series' own grid."""
+    if track.moments[0].is_integer() and np.all(np.diff(track.moments) == step):
+        return Series(track.name, float(track.moments[0]), step, track.values.copy())
     offsets, counts = np.unique(np.round(track.moments) % step, return_counts=True)
     phase = float(offsets[counts.argmax()])
     numbers = np.rint((track.moments - phase) / step).astype(np.int64)

@@ -135,6 +135,8 @@ def _content(opener: urllib.request.OpenerDirector, request: urllib.request.Requ
                         f"the answer is larger than {MAX_ANSWER_BYTES >> 20} MiB",
                         "Aggregate in the query, so that one series is left",
                     )
+            if answer.length:
+                raise http.client.IncompleteRead(b"", answer.length)
             return bytes(content)
     except urllib.error.HTTPError as error:
         with error:
@@ -145,7 +147,7 @@ def _content(opener: urllib.request.OpenerDirector, request: urllib.request.Requ
         raise slow from None
     except (http.client.HTTPException, OSError) as error:
         raise _RefusedError(
-            f"the connection broke ({error or type(error).__name__})",
+            f"the connection broke ({one_line(error) or type(error).__name__})",
             "Check that the address is a Prometheus server",
             passing=True,
         ) from None

@@ -106,12 +106,9 @@ def planned_demand(
     """
     expect_number(headroom, what="headroom", minimum=1)
     expect_number(planning_interval_seconds, what="planning_interval_seconds", minimum=0)
-    document = expect_mapping(forecast or {}, what="forecast or demand")
-    entries = (
-        by_model(expect_mapping(document.get("series") or {}, what="series", where="forecast"))
-        if (is_document(document))
-        else by_model(document)
-    )
+    document = expect_mapping({} if forecast is None else forecast, what="forecast or demand")
+    series = document.get("series") or {} if is_document(document) else document
+    entries = by_model(expect_mapping(series, what="series", where="forecast"))
     measured = None if observed is None else by_model(expect_mapping(observed, what="observed demand"))
     running = Counter(replica.model for replica in current)
     demands = {}
@@ -127,6 +124,19 @@ def planned_demand(
         observation = _observation(model.name, measured, signals)
         demands[model.name] = _decide(model, signals, observation, running[model.name], headroom, hold_scale_in)
     return demands, _notes(demands, entries, measured or {})
+
+
+def serving_floors(demands: Mapping[str, ModelDemand]) -> dict[str, float]:
+    """Requests/s no wave of a rollout may go below, per model: the median of what is planned for.
+
+    What is observed now, with its headroom, is part of every level. A model whose demand could not
+    be read is left out: it keeps what it serves now (see :func:`waves.order_waves`).
+    """
+    return {
+        name: next((rate for level, rate in demand.levels if level >= KNOWN_LEVEL), demand.levels[-1][1])
+        for name, demand in demands.items()
+        if demand.source != "held"
+    }
 
 
 def lead_times(models: Sequence[Model], measured: Mapping[str, float] | None) -> dict[str, float]:

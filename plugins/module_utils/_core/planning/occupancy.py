@@ -68,6 +68,8 @@ class Occupancy:
         self._bounds = bounds_of(host)
         self._used: dict[Resource, float] = {}
         self._target: dict[Resource, float] = {}
+        self._taken: dict[Replica, dict[Resource, float]] = {}
+        self._lacking: dict[Replica, dict[Resource, float]] = {}  # of what is used now
         for replica in target:
             self._add(self._target, replica, 1.0)
         for replica in present:
@@ -81,22 +83,27 @@ class Occupancy:
 
     def lacking(self, replica: Replica) -> dict[Resource, float]:
         """What would have to be freed, and how much of it, before ``replica`` can start."""
-        lacking = {}
-        for resource, amount in self.taken_by(replica).items():
-            excess = self._used.get(resource, 0.0) + amount - self._bound(resource)
-            if amount and excess > TOLERANCE * max(1.0, amount):
-                lacking[resource] = excess
-        return lacking
+        if replica not in self._lacking:
+            lacking = {}
+            for resource, amount in self.taken_by(replica).items():
+                excess = self._used.get(resource, 0.0) + amount - self._bound(resource)
+                if amount and excess > TOLERANCE * max(1.0, amount):
+                    lacking[resource] = excess
+            self._lacking[replica] = lacking
+        return self._lacking[replica]
 
     def taken_by(self, replica: Replica) -> dict[Resource, float]:
         """How much of each resource ``replica`` takes here."""
-        return taken_by(replica, self._models.get(replica.model), self._host)
+        if replica not in self._taken:
+            self._taken[replica] = taken_by(replica, self._models.get(replica.model), self._host)
+        return self._taken[replica]
 
     def _bound(self, resource: Resource) -> float:
         kind, which = resource
         has = self._bounds.get(str(which) if kind == "total" else kind, 0.0)
-        return max(has, self._target.get(resource, 0.0))
+        return has
 
     def _add(self, ledger: dict[Resource, float], replica: Replica, sign: float) -> None:
+        self._lacking.clear()
         for resource, amount in self.taken_by(replica).items():
             ledger[resource] = ledger.get(resource, 0.0) + sign * amount

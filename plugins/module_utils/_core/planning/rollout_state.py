@@ -63,6 +63,9 @@ class RolloutState:
         self._needed = {
             name: min(floors.get(name, serves), goal.get(name, 0.0)) for name, serves in self._serving.items()
         }
+        self._rates = {
+            replica: replica_capacity(replica, self._hosts, self._models) for replica in (*work.starts, *work.stops)
+        }
         self.pending_starts = list(work.starts)
         self.pending_stops = list(work.stops)
         self._stops_on: dict[str, set[Replica]] = defaultdict(set)
@@ -93,9 +96,6 @@ class RolloutState:
         self._carry_out(starts, stops)
         return starts, stops, note
 
-    def _capacity(self, replica: Replica) -> float:
-        return replica_capacity(replica, self._hosts, self._models)
-
     def _startable(self) -> list[Replica]:
         """Starts that fit into what is free, models furthest below their need first.
 
@@ -121,13 +121,13 @@ class RolloutState:
             waiting = blocked.get(replica.host)
             taken = self._occupancy[replica.host].taken_by(replica).keys() if waiting else set()
             frees = sum(1 for lacking in waiting or () if lacking & taken)
-            return (-frees, self._capacity(replica), replica)
+            return (-frees, self._rates[replica], replica)
 
         left = dict(self._serving)
         chosen = []
         for replica in sorted(self.pending_stops, key=order):
-            after = left[replica.model] - self._capacity(replica)
-            if self._capacity(replica) == 0 or after >= self._needed[replica.model] * (1 - TOLERANCE) - TOLERANCE:
+            after = left[replica.model] - self._rates[replica]
+            if self._rates[replica] == 0 or after >= self._needed[replica.model] * (1 - TOLERANCE) - TOLERANCE:
                 left[replica.model] = after
                 chosen.append(replica)
         return sorted(chosen)
@@ -136,9 +136,9 @@ class RolloutState:
         """Starts took their room when they were chosen; stops give theirs back at the end of the wave."""
         started, stopped = set(starts), set(stops)
         for replica in starts:
-            self._serving[replica.model] += self._capacity(replica)
+            self._serving[replica.model] += self._rates[replica]
         for replica in stops:
-            self._serving[replica.model] -= self._capacity(replica)
+            self._serving[replica.model] -= self._rates[replica]
             self._stops_on[replica.host].discard(replica)
             if replica.host in self._occupancy:
                 self._occupancy[replica.host].stop(replica)
@@ -149,7 +149,7 @@ class RolloutState:
         """How far ``stops`` would push models below what they need: sum of shares, sum of requests/s."""
         freed: dict[str, float] = defaultdict(float)
         for replica in stops:
-            freed[replica.model] += self._capacity(replica)
+            freed[replica.model] += self._rates[replica]
         short = {name: max(0.0, self._needed[name] - self._serving[name] + rate) for name, rate in freed.items()}
         shares = sum(min(1.0, rate / self._needed[name]) for name, rate in short.items() if rate > 0)
         return (shares, sum(short.values()))
@@ -200,7 +200,7 @@ class RolloutState:
         names = " and ".join(f"{stop.model} on {place_text(stop)}" for stop in blockers)
         lows = []
         for name in sorted({stop.model for stop in blockers}):
-            serves = self._serving[name] - sum(self._capacity(stop) for stop in blockers if stop.model == name)
+            serves = self._serving[name] - sum(self._rates[stop] for stop in blockers if stop.model == name)
             lows.append(f"{name} serves {max(0.0, serves):.4g} of {self._needed[name]:.4g} requests/s")
         return (
             f"Temporary stop of {names} to make room for {start.model} on {place_text(start)}:"

@@ -42,11 +42,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def change_text(starts: int, stops: int, moves: int, waves: int) -> str:
-    """``2 starts and 1 stop (1 of them a move) in 2 waves``."""
+    """``2 starts and 1 stop (1 move) in 2 waves``."""
     if not starts and not stops:
         return "nothing, what runs is what is planned"
     parts = [counted(number, noun) for number, noun in ((starts, "start"), (stops, "stop")) if number]
-    moving = f" ({moves} of them {'a move' if moves == 1 else 'moves'})" if moves else ""
+    moving = f" ({counted(moves, 'move')})" if moves else ""
     return f"{' and '.join(parts)}{moving} in {counted(waves, 'wave')}"
 
 
@@ -68,21 +68,25 @@ def _model_lines(plan: Record) -> list[str]:
         {*planned, *now, *short, *(plan.get("demand") or {})},
         key=lambda name: (name not in short, planned[name] == now[name], name),
     )
-    lines = [_model_line(name, planned[name], now[name], (plan.get("demand") or {}).get(name)) for name in names]
+    known = plan.get("models") or {}
+    lines = [
+        _model_line(name, planned[name], now[name], (plan.get("demand") or {}).get(name), name in known)
+        for name in names
+    ]
     if len(lines) > MAX_MODELS:
         lines[MAX_MODELS:] = [f"  and {len(lines) - MAX_MODELS} more models"]
     return lines
 
 
-def _model_line(name: str, planned: int, now: int, demand: Record | None) -> str:
-    change = "as now" if planned == now else f"{now} now"
-    if demand is None:
-        return f"  {name}: {counted(planned, 'replica')} ({change}): no longer in the catalogue"
-    levels = demand.get("levels") or {}
+def _model_line(name: str, planned: int, now: int, demand: Record | None, known: bool) -> str:
+    what = f"  {name}: {counted(planned, 'replica')} ({'as now' if planned == now else f'{now} now'})"
+    if not known:
+        return f"{what}: no longer in the catalogue"
+    levels = (demand or {}).get("levels") or {}
     top = max(levels, key=float, default=None)
     rate = "" if top is None else f" for up to {levels[top]:.4g} requests/s"
-    reason = f": {demand['reason']}" if demand.get("reason") else ""
-    return f"  {name}: {counted(planned, 'replica')} ({change}){rate}{reason}"
+    reason = (demand or {}).get("reason")
+    return f"{what}{rate}" + (f": {reason}" if reason else "")
 
 
 def _change_line(plan: Record) -> str:

@@ -29,7 +29,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.v
 
 DAY_SECONDS = 86400.0
 # History points in all figures together: what keeps a page of 500 models under 10 MB.
-POINT_BUDGET = 240_000
+POINT_BUDGET = 160_000
 MOST_POINTS = 1200
 LEAST_POINTS = 240
 
@@ -58,7 +58,8 @@ def figure(
 
     Returns:
         ``data`` and ``layout`` for plotly, with ``whole`` and ``near``, the two
-        ranges of the time axis, and ``every``, the seconds a history point stands for.
+        ranges of the time axis, and ``thinned_seconds``: between two points where the
+        history is thinned, zero where it is not.
     """
     future = _forecast_traces(forecast) if forecast else []
     end = max([as_of + model.lead_time_seconds, *([_forecast_end(forecast)] if forecast else [])])
@@ -82,7 +83,7 @@ def figure(
         },
         "near": [_axis(near), _axis(end)],
         "whole": [_axis(start), _axis(end)],
-        "every": every,
+        "thinned_seconds": every,
     }
 
 
@@ -129,9 +130,9 @@ def thinned(values: Sequence[float], limit: int) -> tuple[list[float | None], in
 def _history_traces(
     history: Series | None, start: float, near: float, limit: int
 ) -> tuple[list[dict[str, Any]], float, float]:
-    """Traces of the observed demand, the moment of the first sample, and most seconds between two points.
+    """Traces of the observed demand, the moment of its first sample, and seconds between its thinned points.
 
-    Two traces: until ``near``, and from there on.
+    Two traces: until ``near``, and from there on. Zero seconds when nothing had to be thinned.
     """
     if history is None or not len(history.values):
         return [], math.inf, 0.0
@@ -142,8 +143,8 @@ def _history_traces(
         return [], math.inf, 0.0
     first = history.start + skip * step
     split = min(max(0, math.floor((near - first) / step)), len(values) - 1)
-    old, stride, lead = thinned(values[:split], limit // 2)
-    new, new_stride, new_lead = thinned(values[split:], limit // 2)
+    new, new_stride, new_lead = thinned(values[split:], 2 * limit // 3)
+    old, stride, lead = thinned(values[:split], limit - len(new))
     traces = []
     if old:
         # The next regular place after the old points is the split: the line goes on without a break.
@@ -151,7 +152,8 @@ def _history_traces(
         traces.append(_regular("observed", "Observed", first - lead * step, stride * step, old))
     begin = first + (split - new_lead) * step
     traces.append(_regular("observed", "Observed", begin, new_stride * step, new))
-    return traces, first, step * max(stride, new_stride)
+    widest = max(stride, new_stride)
+    return traces, first, step * widest if widest > 1 else 0.0
 
 
 def _forecast_traces(forecast: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -180,7 +182,7 @@ def _capacity_traces(model: ModelView, as_of: float, end: float) -> list[dict[st
             _steps("planned", "Planned capacity", [as_of, ready, end], [before, model.planned, model.planned])
         )
     if model.target is not None:
-        traces.append(_steps("level", f"Planned for ({model.level} level)", [as_of, end], [model.target] * 2))
+        traces.append(_steps("level", "Planned for", [as_of, end], [model.target] * 2))
     return traces
 
 

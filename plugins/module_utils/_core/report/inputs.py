@@ -11,7 +11,7 @@ can be wrong here is its shape, and that is one message naming the place.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -172,18 +172,27 @@ def _fault(value: Any, shape: Any, path: str) -> str:
     wanted = shape if isinstance(shape, tuple) else (shape,)
     if isinstance(value, wanted) and not (isinstance(value, bool) and bool not in wanted):
         return ""
-    return f"{path} is {value!r}, which is not {' or '.join(_TYPE_WORDS.get(kind, kind.__name__) for kind in wanted)}"
+    kinds = [_TYPE_WORDS[kind] for kind in wanted if not (kind is int and float in wanted)]
+    return f"{path} is {value!r}, which is not {' or '.join(kinds)}"
 
 
-_TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", dict: "a mapping", type(None): "null"}
+_TYPE_WORDS = {
+    str: "a text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    dict: "a mapping",
+    type(None): "null",
+}
 
 
-def _mapping_faults(value: Mapping[str, Any], shape: Mapping[str, Any], path: str) -> Any:
-    for any_key in shape.keys() & {"*", "#"}:
+def _mapping_faults(value: Mapping[str, Any], shape: Mapping[str, Any], path: str) -> Iterator[str]:
+    if shape.keys() <= {"*", "#"}:
+        [(any_key, inner)] = shape.items()
         for key, item in value.items():
             if any_key == "#" and not _is_number(key):
                 yield f"{path} has the key {key!r}, which is not a number"
-            yield _fault(item, shape[any_key], f"{path}.{key}" if path else key)
+            yield _fault(item, inner, f"{path}.{key}" if path else key)
         return
     for key, inner in shape.items():
         name = key.rstrip("?")
@@ -201,5 +210,5 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _first(faults: Any) -> str:
+def _first(faults: Iterable[str]) -> str:
     return next((fault for fault in faults if fault), "")

@@ -64,7 +64,12 @@ def bullets(texts: Iterable[str], **attributes: object) -> str:
 
 
 def table(
-    caption: str, columns: Sequence[Column], rows: Iterable[tuple[str, Sequence[Cell | str]]], *, sortable: bool = False
+    caption: str,
+    columns: Sequence[Column],
+    rows: Iterable[tuple[str, Sequence[Cell | str]]],
+    *,
+    note: str = "",
+    sortable: bool = False,
 ) -> str:
     """A captioned table in a box that scrolls sideways when the screen is narrow.
 
@@ -72,6 +77,7 @@ def table(
         caption: what the table holds; also the name of the scrolling region.
         columns: titles from left to right; the first column heads its rows.
         rows: the row's attributes as written markup (may be empty) and its cells.
+        note: a sentence under the caption.
         sortable: the titles become buttons that sort.
     """
     head = "".join(
@@ -84,7 +90,8 @@ def table(
         for column in columns
     )
     body = "".join(f"<tr{attributes}>{_cells(columns, cells)}</tr>" for attributes, cells in rows)
-    content = element("caption", escape(caption)) + element("thead", element("tr", head)) + element("tbody", body)
+    said = escape(caption) + (element("small", escape(note)) if note else "")
+    content = element("caption", said) + element("thead", element("tr", head)) + element("tbody", body)
     whole = element("table", content, class_="sortable" if sortable else None)
     return element("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
 

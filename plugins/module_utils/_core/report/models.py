@@ -118,6 +118,11 @@ def _plot(model: ModelView, series: str, figure: dict[str, Any]) -> str:
     data = element("script", embedded_json(figure), type="application/json")
     plot = element("div", "", class_="plot", role="img", aria_label=_plot_words(model, series, figure))
     details = element("details", element("summary", "The same as a table"), class_="data")
+    if figure["thinned_seconds"]:
+        bucket = words.duration(2 * figure["thinned_seconds"])
+        details += element(
+            "p", f"Older history shows the smallest and the largest value of every {bucket}.", class_="thin"
+        )
     return element("div", f"{title}{_key(model, series, figure)}{plot}{details}{data}", class_="figure")
 
 
@@ -131,7 +136,7 @@ def _key(model: ModelView, series: str, figure: Mapping[str, Any]) -> str:
         "interval_high": (f"Forecast {levels[0]} to {levels[1]}" if levels else "", ""),
         "running": ("Runs now", words.number(model.running)),
         "planned": ("Planned capacity", words.number(model.planned)),
-        "level": (f"Planned for ({model.level} level)", words.number(model.target)),
+        "level": (f"Planned for ({model.basis})" if model.basis else "Planned for", words.number(model.target)),
     }
     roles = {trace["meta"] for trace in figure["data"]}
     items = "".join(
@@ -166,7 +171,7 @@ def _numbers(model: ModelView) -> str:
     """The numbers under the figure, as terms and values."""
     facts: list[tuple[str, str]] = [
         ("Last observed", words.rate(_last_observed(model))),
-        ("Planned for", f"{words.rate(model.target)}, the {model.level} level" if model.level else words.UNKNOWN),
+        ("Planned for", words.rate(model.target) + (f" ({model.basis})" if model.basis else "")),
         ("Planned capacity", words.rate(model.planned)),
         ("Served share of the demand planned for", words.percent(model.served_share)),
         ("Expected response time", _response_time(model)),

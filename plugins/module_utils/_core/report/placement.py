@@ -225,5 +225,5 @@ def _block(replica: Mapping[str, Any], numbers: Mapping[str, int], *, stops: boo
     where = f", accelerators {indices(accelerators)}" if accelerators else ""
     title = f"{name} {replica.get('version') or ''}, slot {replica['slot']}{where}: {verb}"
     narrow = f" f{max(1, min(20, round(20 * share)))}" if 0 < share < 1 else ""
-    text = element("b", f"{sign}{number}") + element("i", escape(name))
+    text = element("b", (element("em", sign) if sign else "") + str(number)) + element("i", escape(name))
     return element("span", text, class_=f"r {look(number)}{kind}{narrow}", title=title, data_model=number)

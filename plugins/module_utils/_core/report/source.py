@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
+    digest,
     expect_number,
     file_digest,
     read_document,
@@ -41,10 +42,11 @@ def read_inputs(params: Mapping[str, Any]) -> ReportInputs:
         path = params["forecast"]
         forecast = check_forecast(read_document(path, what="forecast"), where=path)
         digests["forecast"] = file_digest(os.path.expanduser(path))
+    warnings = _forecast_warnings(plan, forecast, digests)
     history: dict[str, Series] = {}
-    warnings: list[str] = []
     if params.get("history"):
-        history, warnings = _read_history(params["history"])
+        history, noticed = _read_history(params["history"])
+        warnings += noticed
         digests["history"] = file_digest(os.path.expanduser(params["history"]))
     return ReportInputs(
         plan=plan,
@@ -75,6 +77,16 @@ def store(path: str, content: bytes, *, dry: bool) -> bool:
             return stream.read() != content
     except OSError:
         return True
+
+
+def _forecast_warnings(
+    plan: Mapping[str, Any], forecast: Mapping[str, Any] | None, digests: Mapping[str, str]
+) -> list[str]:
+    """Whether the plan was made from another forecast than the one beside it (given as a file, or as its content)."""
+    planned_from = (plan.get("inputs") or {}).get("forecast")
+    if forecast is None or not planned_from or planned_from in (digests["forecast"], digest(forecast)):
+        return []
+    return ["The forecast shown here is not the one the plan was made from"]
 
 
 def _read_history(path: str) -> tuple[dict[str, Series], list[str]]:

@@ -127,12 +127,14 @@ table { border-collapse: collapse; width: 100%; font-size: .88rem }
 caption { text-align: left; padding: .6rem .85rem; font-weight: 600; font-size: .92rem }
 th, td { text-align: left; vertical-align: baseline; padding: .42rem .85rem; border-top: 1px solid var(--line) }
 thead th { color: var(--soft); font-weight: 400; font-size: .8rem; vertical-align: bottom; line-height: 1.3 }
-tbody th { font-weight: 500; min-width: 7.5rem; max-width: 22rem; overflow-wrap: anywhere }
+tbody th { font-weight: 500; min-width: 8rem; max-width: 22rem; overflow-wrap: anywhere }
 tbody td:last-child:not(.n) { min-width: 14rem }
 tbody td:last-child:not(.n):not(:nth-child(n+4)) { min-width: 0 }
 .whole, .dates span { white-space: nowrap }
 .n { text-align: right; white-space: nowrap }
-thead .n { white-space: normal }
+thead .n { white-space: normal; width: 1%; min-width: 6rem }
+td:has(> .chip) { min-width: 8.5rem }
+caption small { display: block; font-weight: 400 }
 tbody tr:hover { background: var(--well) }
 thead button { border: 0; padding: 0; background: none; color: inherit; font-size: inherit; text-align: inherit }
 thead [aria-sort] button { color: var(--ink); font-weight: 600 }
@@ -174,6 +176,7 @@ PLACEMENT = """
 .cell { display: flex; gap: 1px; height: 1.75rem; background: var(--well); border-radius: 4px; overflow: hidden;
   min-width: 0; box-shadow: inset 0 0 0 1px var(--line); container-type: inline-size; position: relative }
 @container (max-width: 3.4rem) {
+  .cell > .r + .r em, .cell > .r:has(+ .r) em { display: none }
   .cell[data-all] > .r { font-size: 0 }
   .cell[data-all] > .r:first-child::before { content: attr(data-model); position: absolute; inset: 0; text-align: center;
     font-size: .76rem; font-weight: 700 }
@@ -182,6 +185,7 @@ PLACEMENT = """
 .r { flex: 1 1 0; min-width: 0; height: 1.75rem; border-radius: 4px; color: #10151b; font-size: .76rem; overflow: hidden;
   display: flex; flex-wrap: wrap; column-gap: .35em; justify-content: center; line-height: 1.75rem; padding: 0 1px }
 .r b { font-weight: 700; white-space: nowrap }
+.r em { font-style: normal }
 .r i { font-style: normal; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; max-width: 100% }
 .r.start, .r.move { box-shadow: inset 0 0 0 2px var(--ink) }
 .leaving .r, .r.stop { height: 1.3rem; line-height: 1.2rem; border: 1px dashed var(--soft); opacity: .75 }
@@ -198,6 +202,7 @@ FIGURES = """
 .tools input { width: 13rem; max-width: 48vw; color: var(--ink) }
 #found { color: var(--soft); min-width: 2rem }
 .ranges { margin-left: auto; display: flex; gap: .35rem }
+.thin { color: var(--soft); font-size: .8rem; margin: .2rem 0 }
 .figure { margin: .5rem 0 .2rem }
 .plot { height: 270px; margin: 0 -.4rem }
 .key { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; padding: 0; margin: .5rem 0 .1rem;

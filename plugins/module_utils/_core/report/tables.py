@@ -38,7 +38,7 @@ ACTIONS = (
     Column("Slot", numeric=True),
     Column("Accelerators"),
     Column("Port", numeric=True),
-    Column("Serving after the wave, requests/s", numeric=True),
+    Column("Serving after, requests/s", numeric=True),
     Column("Why"),
 )
 FLEET = (
@@ -109,16 +109,13 @@ def actions(plan: Mapping[str, Any], view: View) -> str:
     for wave in sorted({action["wave"] for action in todo}):
         rows = [action for action in todo if action["wave"] == wave]
         record = waves.get(wave, {})
-        if record.get("note"):
-            tables.append(element("p", escape(f"Wave {wave}: {record['note']}"), class_="why"))
-        tables.append(_wave(wave, rows, record.get("serving_requests_per_second") or {}, partners, numbers))
+        tables.append(_wave(rows, record, partners, numbers))
     return "".join(tables) + (sentence if kept else "")
 
 
 def _wave(
-    wave: int,
     rows: Sequence[Action],
-    serving: Mapping[str, float | None],
+    record: Mapping[str, Any],
     partners: Mapping[tuple[str, str], Action],
     numbers: Mapping[str, int],
 ) -> str:
@@ -126,9 +123,11 @@ def _wave(
     counted = [words.plural(starts, "start")] if starts else []
     if len(rows) > starts:
         counted.append(words.plural(len(rows) - starts, "stop"))
-    caption = f"Wave {wave}: {words.listing(counted)}"
+    serving = record.get("serving_requests_per_second") or {}
     ordered = sorted(rows, key=lambda action: (action["action"], action["model"], action["host"], action["slot"]))
-    return table(caption, ACTIONS, [("", _action_cells(action, serving, partners, numbers)) for action in ordered])
+    cells = [("", _action_cells(action, serving, partners, numbers)) for action in ordered]
+    caption = f"Wave {rows[0]['wave']}: {words.listing(counted)}"
+    return table(caption, ACTIONS, cells, note=str(record.get("note") or ""))
 
 
 def _action_cells(

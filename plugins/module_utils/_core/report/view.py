@@ -21,8 +21,8 @@ class ModelView:
     """What the page says about one model. Rates in requests/s, times in seconds.
 
     ``number`` is the model's number and colour in the placement picture, 1 for the
-    model that holds most accelerators. ``level`` is the quantile level planned for
-    and ``target`` the demand there. ``forecasts`` maps a series name (the model, or
+    model that holds most accelerators. ``level`` is the highest quantile level of
+    the demand and ``target`` the demand there, which is what was planned for. ``forecasts`` maps a series name (the model, or
     ``model|region``) to its forecast record.
     """
 
@@ -46,6 +46,13 @@ class ModelView:
     served_share: float | None
     shortage: float
     forecasts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def basis(self) -> str:
+        """What the level planned for is: a quantile of the forecast, or what took its place."""
+        if self.source == "forecast" and self.level:
+            return f"{self.level} level"
+        return {"observed": "observed, with headroom", "held": "held from before"}.get(self.source, "")
 
     @property
     def use(self) -> float | None:

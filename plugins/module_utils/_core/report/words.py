@@ -106,14 +106,13 @@ def decision(plan: Mapping[str, Any], *, hosts_in_use: int, hosts: int, models: 
 def changes(plan: Mapping[str, Any]) -> str:
     """What has to be done to get there."""
     counted = [
-        plural(int(plan.get(key) or 0), noun)
-        for key, noun in (("starts", "start"), ("stops", "stop"), ("moves", "move"))
-        if plan.get(key)
+        plural(int(plan.get(key) or 0), noun) for key, noun in (("starts", "start"), ("stops", "stop")) if plan.get(key)
     ]
+    moves = f" ({plural(int(plan['moves']), 'move')})" if plan.get("moves") else ""
     if not counted:
         return "Nothing has to change: what runs is what is planned."
     waves = len({action["wave"] for action in plan["actions"] if action["action"] in ("start", "stop")})
-    return f"To get there: {listing(counted)}, in {plural(waves, 'wave')}."
+    return f"To get there: {listing(counted)}{moves}, in {plural(waves, 'wave')}."
 
 
 def shortage(plan: Mapping[str, Any]) -> str:

@@ -1,0 +1,180 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""What the plan could not do, in words: what is short, by how much, why, and what would help."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation import resources
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.allocate import Allocation
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.demand import ModelDemand
+
+NEGLIGIBLE_REPLICAS = 0.005  # of the rate of one replica: not worth one, nor a line
+MAX_TYPES = 4
+
+
+def shortages(
+    allocation: Allocation, hosts: Sequence[Host], demands: Mapping[str, ModelDemand]
+) -> list[dict[str, Any]]:
+    """One record a model that is short of its demand at the highest level, dearest first.
+
+    ``cost_per_hour`` is the expected price of what is not served, ``replicas`` how many more
+    would serve it.
+    """
+    problem, worth = allocation.problem, allocation.worth
+    records = []
+    for m, model in enumerate(problem.models):
+        missing = float(worth.missing_rate[m])
+        rate = _best_rate(model, hosts)
+        if missing <= NEGLIGIBLE_REPLICAS * rate:
+            continue
+        layers = problem.layer_model == m
+        price = float(problem.layer_cost[layers] @ worth.missing[layers]) / problem.period_hours
+        replicas = math.ceil(missing / rate - NEGLIGIBLE_REPLICAS)
+        why = _why(allocation, model, hosts, demands[model.name], replicas)
+        records.append(
+            {
+                "model": model.name,
+                "requests_per_second": round(missing, 6),
+                "replicas": replicas,
+                "cost_per_hour": round(price, 4),
+                "reason": f"{model.name} is {missing:.4g} requests/s short: {why}",
+            }
+        )
+    return sorted(records, key=lambda one: (-one["cost_per_hour"], one["model"]))
+
+
+def violations(
+    allocation: Allocation, hosts: Sequence[Host], demands: Mapping[str, ModelDemand]
+) -> list[dict[str, Any]]:
+    """One record a policy limit that gave way: the least number of replicas, the spread over zones or regions."""
+    return _below_floor(allocation, hosts, demands) + _beyond_spread(allocation, hosts)
+
+
+def _below_floor(
+    allocation: Allocation, hosts: Sequence[Host], demands: Mapping[str, ModelDemand]
+) -> list[dict[str, Any]]:
+    count = Counter(replica.model for replica in allocation.assignment.replicas)
+    records = []
+    for model, below in zip(allocation.problem.models, allocation.worth.below.tolist()):
+        if below > 0:
+            floor = demands[model.name].floor_replicas
+            why = _why(allocation, model, hosts, demands[model.name], int(below))
+            records.append(
+                {
+                    "limit": "min_replicas" if floor <= model.min_replicas else "replicas held",
+                    "model": model.name,
+                    "amount": int(below),
+                    "reason": f"{model.name} has {count[model.name]} of at least {floor} replicas: {why}",
+                }
+            )
+    return records
+
+
+def _beyond_spread(allocation: Allocation, hosts: Sequence[Host]) -> list[dict[str, Any]]:
+    domain_of = {host.name: {"zone": host.zone, "region": host.region} for host in hosts}
+    records = []
+    for limit, beyond in zip(allocation.problem.spread, allocation.worth.beyond.tolist()):
+        if beyond > resources.TOLERANCE:
+            name = allocation.problem.models[limit.model].name
+            mine = [replica for replica in allocation.assignment.replicas if replica.model == name]
+            inside = sum(domain_of[replica.host][limit.kind] == limit.domain for replica in mine)
+            records.append(
+                {
+                    "limit": f"spread.{limit.kind}",
+                    "model": name,
+                    "amount": round(beyond, 6),
+                    "reason": f"{inside} of {len(mine)} replicas of {name} are in {limit.kind} {limit.domain}, more than"
+                    f" {limit.share:.0%} and one: hosts elsewhere have no room for it, or demand would go unserved",
+                }
+            )
+    return records
+
+
+def _why(allocation: Allocation, model: Model, hosts: Sequence[Host], demand: ModelDemand, replicas: int) -> str:
+    types = _listed(sorted(model.capacity))
+    of_type = [host for host in hosts if host.accelerator_type in model.capacity]
+    if not of_type:
+        return f"the fleet has no host of a type it can run on ({types})"
+    fitting = [host for host in of_type if resources.replicas_per_host(model, host) > 0]
+    if not fitting:
+        return f"a replica is too large for every host of a type it can run on ({types}): {_too_large(model, of_type)}"
+    open_hosts = [host for host in fitting if host.takes_new_replicas]
+    if not open_hosts:
+        return f"all hosts it can run on are {_listed(sorted({_state(host) for host in fitting}))}"
+    runs = sum(replica.model == model.name for replica in allocation.assignment.replicas)
+    if demand.ceiling_replicas is not None and runs >= demand.ceiling_replicas:
+        return f"max_replicas ({demand.ceiling_replicas}) is reached; {replicas} more would remove it"
+    rooms = allocation.assignment.rooms
+    lacking = Counter(_lack(allocation, model, host) for host in open_hosts)
+    if any(rooms[host.name].can_take(model) for host in open_hosts):
+        if model.shortage_cost is not None:
+            return f"another replica costs more than the shortage_cost of {model.shortage_cost:g} a request justifies"
+        return "what is short is worth less than the limits or changes that serving it would take"
+    what = min(lacking, key=lambda text: (-lacking[text], text))
+    return f"no host of a type it can run on ({types}) has {what}; {_remedy(model, open_hosts, replicas)}"
+
+
+def _lack(allocation: Allocation, model: Model, host: Host) -> str:
+    """What one more replica would need on this host, ``2 free accelerators``."""
+    limit = model.max_replicas_per_host
+    if limit is not None and allocation.assignment.rooms[host.name].models[model.name] >= limit:
+        return f"fewer than max_replicas_per_host ({limit}) of its replicas"
+    needs, name = allocation.assignment.rooms[host.name].lacking(model)
+    if name == resources.RESOURCES[0] and 0 < needs < 1:
+        return f"{needs:g} of an accelerator free"
+    word = name[:-1] if needs == 1 and name.endswith("s") else name
+    return f"{needs:g} {word} free" if name.startswith("GiB") else f"{needs:g} free {word}"
+
+
+def _remedy(model: Model, hosts: Sequence[Host], replicas: int) -> str:
+    """The fewest more hosts of a kind the fleet has that would hold ``replicas``."""
+
+    def more(host: Host) -> int:
+        return math.ceil(replicas / resources.replicas_per_host(model, host))
+
+    best = min(hosts, key=lambda host: (more(host), host.cost_per_hour, host.name))
+    count = more(best)
+    hosts_text = (
+        f"one more {best.accelerator_type} host" if count == 1 else f"{count} more {best.accelerator_type} hosts"
+    )
+    return f"{hosts_text} like {best.name} would remove it"
+
+
+def _too_large(model: Model, hosts: Sequence[Host]) -> str:
+    host = min(hosts, key=lambda one: one.name)
+    takes, offers = resources.need(model, host.accelerator_type), resources.room(host)
+    for name, taken, offered in zip(resources.RESOURCES, takes, offers):
+        if taken > offered:
+            return f"it needs {taken:g} {name}, {host.name} has {offered:g}"
+    return f"its accelerator memory per accelerator exceeds that of {host.name} ({host.accelerator_memory_gib:g} GiB)"
+
+
+def _best_rate(model: Model, hosts: Sequence[Host]) -> float:
+    """Requests/s of a replica on the best type the fleet has, or else of any type."""
+    have = {host.accelerator_type for host in hosts if resources.replicas_per_host(model, host)}
+    rates = {name: one.requests_per_second for name, one in model.capacity.items()}
+    return max((rates[name] for name in have), default=max(rates.values(), default=1.0))
+
+
+def _domain(hosts: Sequence[Host], name: str, kind: str) -> str:
+    host = next(one for one in hosts if one.name == name)
+    return host.zone if kind == "zone" else host.region
+
+
+def _state(host: Host) -> str:
+    if not host.reachable:
+        return "not answering"
+    return "in maintenance" if host.state == "maintenance" else host.state
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MAX_TYPES])
+    return shown if len(names) <= MAX_TYPES else f"{shown} and {len(names) - MAX_TYPES} more"

@@ -1,0 +1,169 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lab of systemd hosts for tests: boots it, applies plans to it with ansible-playbook, looks at it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import (
+    Replica,
+    parse_hosts,
+    parse_models,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.inventory import fleet_records
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import (
+    fleet_fingerprint,
+    write_plan,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.waves import order_waves
+
+ROOT = Path(__file__).resolve().parents[2]
+LAB = ROOT / "tests" / "lab" / "lab"
+BIN = Path(sys.executable).parent
+RECAP = re.compile(r"^(\S+)\s+: ((?:\w+=\d+\s*)+)$", re.MULTILINE)
+
+
+def why_not() -> str:
+    """Why no lab can be had here; empty when one can."""
+    if os.geteuid() != 0:
+        return "systemd containers need root"
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    tools = ("podman", "runc", "mmdebstrap", "ssh", "ssh-keygen", "iptables")
+    missing = [tool for tool in tools if not shutil.which(tool, path=path)]
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One ansible-playbook run: its exit code, what it printed, and the numbers of its recap by host."""
+
+    code: int
+    output: str
+    recap: Mapping[str, Mapping[str, int]]
+    seconds: float
+
+    @property
+    def changed(self) -> int:
+        return sum(numbers["changed"] for numbers in self.recap.values())
+
+    def did(self) -> list[str]:
+        """What the summary says was done, without the measured times."""
+        return sorted(re.findall(r"- '?(lab-\w+: \w+ (?:the files of )?modelops-[\w.-]+)", self.output))
+
+
+class LabFleet:
+    """The hosts of one lab, and the plan that was last applied to them."""
+
+    def __init__(self, name: str, catalogue: Mapping[str, Any]) -> None:
+        self.environment = {**os.environ, "MODELOPS_LAB": name}
+        self.directory = ROOT / ".cache" / "lab" / name
+        self.share = self.directory / "share"
+        self.catalogue = catalogue
+        self.running: list[Replica] = []
+
+    def up(self, count: int) -> None:
+        self._lab("up", str(count), timeout=600)
+        variables = self.directory / "catalogue.json"
+        variables.write_text(json.dumps({"modelops_models": self.catalogue}), encoding="utf-8")
+
+    def down(self) -> None:
+        self._lab("down", timeout=60)
+
+    def podman(self, verb: str, host: str) -> None:
+        """``pause``, ``unpause``, ``kill`` or ``start`` a whole host."""
+        name = f"modelops-{self.environment['MODELOPS_LAB']}-{host.replace('lab-', '')}"
+        self._lab("podman", verb, name, timeout=60)
+
+    def sh(self, host: str, command: str, *, check: bool = True) -> str:
+        """What a shell command on a host prints."""
+        return self._lab("run", host, "sh", "-c", command, timeout=60, check=check).strip()
+
+    def wait(self, host: str, command: str, *, seconds: float) -> None:
+        """Until a shell command on a host succeeds."""
+        deadline = time.monotonic() + seconds
+        while self.sh(host, f"{command} >/dev/null 2>&1 && echo yes", check=False) != "yes":
+            assert time.monotonic() < deadline, f"{host}: '{command}' did not succeed within {seconds:g} s"
+            time.sleep(0.3)
+
+    def pids(self) -> dict[str, int]:
+        """Main process of every replica unit, by host and unit; 0 where there is none."""
+        script = "for u in $(ls /etc/systemd/system | grep ^modelops-); do echo $u $(systemctl show -P MainPID $u); done"
+        found = {}
+        for host in sorted({replica.host for replica in self.running}):
+            for line in self.sh(host, script).splitlines():
+                unit, pid = line.split()
+                found[f"{host}/{unit.replace('.service', '')}"] = int(pid)
+        return found
+
+    def plan(self, target: Sequence[Replica]) -> Path:
+        """A plan for exactly these replicas, from those of the last apply, as ``capacity_plan`` would write it."""
+        inventory = yaml.safe_load((self.directory / "hosts.yml").read_text(encoding="utf-8"))["all"]["hosts"]
+        hosts, models = parse_hosts(fleet_records(list(inventory), inventory)), parse_models(self.catalogue)
+        waves = order_waves(self.running, target, hosts, models)
+        wave_of = {(one["host"], one["slot"]): one["wave"] for one in waves.actions if one["action"] != "stop"}
+        path = self.directory / "plan.json"
+        write_plan(
+            str(path),
+            {
+                "created_at": clock.format_moment(time.time()),
+                "generator": "modelops.datacenter test",
+                "fleet_fingerprint": fleet_fingerprint(hosts, models),
+                "placements": [{**one.as_record(), "wave": wave_of[(one.host, one.slot)]} for one in target],
+                "actions": waves.actions,
+                "waves": waves.waves,
+                "moves": waves.moves,
+                "hosts": [one.as_record() for one in hosts],
+                "models": {one.name: one.as_record() for one in models},
+            },
+        )
+        return path
+
+    def apply(self, target: Sequence[Replica], *flags: str) -> Run:
+        """Apply a plan for ``target`` with the collection's own playbook."""
+        command = [str(BIN / "ansible-playbook"), "-i", str(self.directory / "hosts.yml")]
+        command += ["-e", f"@{self.directory / 'catalogue.json'}", "-e", f"modelops_plan={self.plan(target)}"]
+        began = time.monotonic()
+        done = subprocess.run(
+            [*command, "modelops.datacenter.apply", *flags],
+            cwd=ROOT,
+            env={
+                **self.environment,
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+                "ANSIBLE_LOCALHOST_WARNING": "false",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert "Traceback" not in done.stdout, done.stdout
+        recap = {
+            host: {key: int(value) for key, value in (pair.split("=") for pair in numbers.split())}
+            for host, numbers in RECAP.findall(done.stdout)
+        }
+        if done.returncode == 0 and "--check" not in flags:
+            self.running = list(target)
+        return Run(done.returncode, done.stdout, recap, time.monotonic() - began)
+
+    def _lab(self, *words: str, timeout: float, check: bool = True) -> str:
+        done = subprocess.run(
+            [str(LAB), *words], env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        assert not check or done.returncode == 0, f"lab {' '.join(words)}: {done.stdout}{done.stderr}"
+        return done.stdout

@@ -68,6 +68,7 @@ options:
     type: path
     default: report.html
 seealso:
+  - module: modelops.datacenter.capacity_plan
   - module: modelops.datacenter.demand_forecast
   - module: modelops.datacenter.demand_history_info
 """

@@ -58,6 +58,52 @@ options:
     description: The file in which the host says what it runs, read as C(ansible_local.modelops).
     type: path
     default: /etc/ansible/facts.d/modelops.fact
+  directories:
+    description: Directories to make before anything else.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: The directory.
+        type: path
+        required: true
+      mode:
+        description: Octal mode.
+        type: str
+        default: "0755"
+      owner:
+        description: Owner's name; the user of the task when not given.
+        type: str
+      group:
+        description: Group's name; the group of the task's user when not given.
+        type: str
+  files:
+    description: Files that the services share, such as a launcher or the settings of supervisord.
+    type: list
+    elements: dict
+    default: []
+    suboptions: &file_suboptions
+      path:
+        description: Where the file belongs.
+        type: path
+        required: true
+      content:
+        description: Its content, shown in diffs.
+        type: str
+      secret_content:
+        description: Its content when it may hold secrets; never shown or logged.
+        type: str
+      mode:
+        description: Octal mode.
+        type: str
+        default: "0640"
+      owner:
+        description: Owner's name; the user of the task when not given.
+        type: str
+      group:
+        description: Group's name; the group of the task's user when not given.
+        type: str
   services:
     description: The replicas this host shall run, in the order in which they are started.
     type: list
@@ -77,27 +123,7 @@ options:
         type: list
         elements: dict
         required: true
-        suboptions:
-          path:
-            description: Where the file belongs.
-            type: path
-            required: true
-          content:
-            description: Its content, shown in diffs.
-            type: str
-          secret_content:
-            description: Its content when it may hold secrets; never shown or logged.
-            type: str
-          mode:
-            description: Octal mode.
-            type: str
-            default: "0640"
-          owner:
-            description: Owner's name; the user of the task when not given.
-            type: str
-          group:
-            description: Group's name; the group of the task's user when not given.
-            type: str
+        suboptions: *file_suboptions
       engine:
         description: The serving engine, which decides what is asked.
         type: str
@@ -204,6 +230,11 @@ mended:
   type: list
   elements: str
   returned: always
+prepared:
+  description: Directories and shared files that were made or put right.
+  type: list
+  elements: str
+  returned: always
 pending_restarts:
   description: Services that go on with old settings, because O(restart_changed=false).
   type: list
@@ -229,24 +260,23 @@ state:
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import DefinitionFile
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import records
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.first_answer import FirstAnswer
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.lifecycle import (
-    AbsentService,
-    HostState,
-    ReplicaService,
-    converge,
-)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.lifecycle import HostState, converge
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.managers import (
     ServiceManager,
     SupervisordManager,
     SystemdManager,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.service import service_name
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
+DIRECTORY_SPEC = {
+    "path": {"type": "path", "required": True},
+    "mode": {"type": "str", "default": "0755"},
+    "owner": {"type": "str"},
+    "group": {"type": "str"},
+}
 FILE_SPEC = {
     "path": {"type": "path", "required": True},
     "content": {"type": "str"},
@@ -276,6 +306,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "supervisorctl_executable": {"type": "str", "default": "supervisorctl"},
     "log_dir": {"type": "path", "default": "/var/log/modelops"},
     "state_file": {"type": "path", "default": "/etc/ansible/facts.d/modelops.fact"},
+    "directories": {"type": "list", "elements": "dict", "default": [], "options": DIRECTORY_SPEC},
+    "files": {"type": "list", "elements": "dict", "default": [], "options": FILE_SPEC},
     "services": {"type": "list", "elements": "dict", "default": [], "options": SERVICE_SPEC},
     "absent": {"type": "list", "elements": "dict", "default": []},
     "absent_files": {"type": "list", "elements": "str", "default": []},
@@ -291,17 +323,20 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     manager = _manager(params)
     state = HostState(params["state_file"], dry_run=check_mode)
     outcome = converge(
-        [_service(entry) for entry in params["services"]],
-        [_absent(record, params["absent_files"]) for record in params["absent"]],
+        [records.replica_service(entry) for entry in params["services"]],
+        [records.absent_service(record, params["absent_files"]) for record in params["absent"]],
         manager=manager,
         state=state,
         ask=FirstAnswer(manager, params["poll_seconds"], params["request_timeout_seconds"]),
+        directories=[records.directory(entry) for entry in params["directories"]],
+        files=[records.definition_file(entry) for entry in params["files"]],
         restart_changed=params["restart_changed"],
         check_memory=params["check_memory"],
         dry_run=check_mode,
     )
     result: dict[str, Any] = {
         "changed": outcome.changed,
+        "prepared": outcome.prepared,
         "started": outcome.started,
         "restarted": outcome.restarted,
         "removed": outcome.removed,
@@ -327,49 +362,6 @@ def _manager(params: Mapping[str, Any]) -> ServiceManager:
         supervisorctl=params["supervisorctl_executable"],
         log_dir=params["log_dir"],
     )
-
-
-def _service(entry: Mapping[str, Any]) -> ReplicaService:
-    definition = tuple(
-        DefinitionFile.from_record(
-            {
-                **file,
-                "content": file["secret_content"] if file["secret_content"] is not None else file["content"] or "",
-                "secret": file["secret_content"] is not None,
-            }
-        )
-        for file in entry["files"]
-    )
-    contents = {file.path: file.content for file in definition}
-    return ReplicaService(
-        name=entry["name"],
-        record=entry["record"],
-        definition=definition,
-        digest=documents.digest({"files": contents, "checksum": entry["record"].get("checksum") or ""}),
-        port=int(documents.expect_number(entry["record"].get("port"), what="port", where=entry["name"], minimum=1)),
-        api_key_file=entry["api_key_file"] or "",
-        **{
-            key: entry[key]
-            for key in (
-                "engine",
-                "served_name",
-                "url",
-                "probe",
-                "address",
-                "memory_gib",
-                "ready_timeout_seconds",
-                "stop_timeout_seconds",
-            )
-        },
-    )
-
-
-def _absent(record: Mapping[str, Any], files: list[str]) -> AbsentService:
-    fields = documents.expect_mapping(record, what="absent replica")
-    if "model" not in fields or "slot" not in fields:
-        raise InputError(f"an absent replica needs model and slot, not {dict(fields)!r}")
-    name = service_name(str(fields["model"]), int(fields["slot"]))
-    return AbsentService(name=name, record=fields, paths=tuple(path.replace("{name}", name) for path in files))
 
 
 def main() -> None:

@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
+import subprocess
+import sys
+
 import pytest
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import quoting
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from supervisor.options import ServerOptions, UnhosedConfigParser
 
@@ -85,9 +91,17 @@ def read_supervisor_program(command: str, environment: str) -> tuple[list[str], 
     options = ServerOptions()
     options.configfile = "test"
     (program,) = options.processes_from_section(parser, "program:x", "x")
-    import shlex
-
     return shlex.split(program.command), dict(program.environment)
+
+
+def run_program(argv: list[str], environment: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Start it as supervisord does, and see what arrives."""
+    script = "import json, os, sys; print(json.dumps([sys.argv[1:], dict(os.environ)]))"
+    place = argv.index("PYTHON")
+    argv = [*argv[:place], sys.executable, "-c", script, *argv[place + 1 :]]
+    ran = subprocess.run(argv, env={**environment, "PATH": os.environ["PATH"]}, capture_output=True, check=True)
+    words, seen = json.loads(ran.stdout)
+    return words, {name: seen[name] for name in environment}
 
 
 @given(ARGUMENTS)
@@ -107,17 +121,32 @@ def test_systemd_reads_back_the_same_environment(environment: dict[str, str]) ->
 
 
 @given(ARGUMENTS, ENVIRONMENTS)
-def test_supervisord_reads_back_the_same_program(words: list[str], environment: dict[str, str]) -> None:
-    argv = ["/usr/bin/env", *words]
-    found = read_supervisor_program(
-        quoting.supervisor_command(argv), quoting.supervisor_environment(environment)
-    )
-    assert found == (argv, environment)
+@settings(max_examples=60, deadline=None)
+def test_what_supervisord_starts_sees_the_same_words_and_environment(
+    words: list[str], environment: dict[str, str]
+) -> None:
+    texts = quoting.supervisor_program(["PYTHON", *words], environment)
+    assert run_program(*read_supervisor_program(*texts)) == (words, environment)
 
 
-@pytest.mark.parametrize("argv", [[], [""], ["-x"], ["@/bin/sh"], ["$PROGRAM"], ["/bin/sh", "a\nb"], ["/bin/sh", "\x00"]])
+@pytest.mark.parametrize(
+    "value", ['"', "'", '"a"', "a'", "a\"b'c", "a ;b", "a #b", "\\", "100% $x", "é ü", '{"a": [1]}', ""]
+)
+def test_values_that_supervisord_itself_cannot_write(value: str) -> None:
+    texts = quoting.supervisor_program(["PYTHON"], {"A": value})
+    assert run_program(*read_supervisor_program(*texts)) == ([], {"A": value})
+
+
+def test_an_easy_environment_needs_no_shell() -> None:
+    command, environment = quoting.supervisor_program(["/bin/x", "-a"], {"A": "1", "B": '{"b": 2}'})
+    assert (command, environment) == ("/bin/x -a", 'A="1",B=\'{"b": 2}\'')
+
+
+@pytest.mark.parametrize(
+    "argv", [[], [""], ["-x"], ["@/bin/sh"], ["$PROGRAM"], ["/bin/sh", "a\nb"], ["/bin/sh", "\x00"]]
+)
 def test_what_one_line_cannot_say_is_refused(argv: list[str]) -> None:
-    with pytest.raises(InputError, match="^model m: "):
+    with pytest.raises(InputError, match=r"^model m: "):
         quoting.check_argv(argv, where="model m")
 
 

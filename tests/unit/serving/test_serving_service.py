@@ -23,7 +23,13 @@ H100 = {"accelerator_type": "h100-80gb"}
 
 
 def make(model: dict[str, Any], *, slot: int = 0, accelerators: list[Any] | None = None, **kwargs: Any) -> Service:
-    placement = {"model": "chat-8b", "slot": slot, "port": 8100 + slot, "version": "1", "accelerators": accelerators or []}
+    placement = {
+        "model": "chat-8b",
+        "slot": slot,
+        "port": 8100 + slot,
+        "version": "1",
+        "accelerators": accelerators or [],
+    }
     kwargs.setdefault("paths", {"model_path": "/models/chat-8b/1"})
     return build_service(placement, model, **kwargs)
 
@@ -64,7 +70,11 @@ def test_one_accelerator_needs_no_parallelism() -> None:
 
 @pytest.mark.parametrize(
     ("engine", "flag", "share"),
-    [("vllm", "--gpu-memory-utilization", 0.46), ("sglang", "--mem-fraction-static", 0.44), ("tgi", "--cuda-memory-fraction", 0.5)],
+    [
+        ("vllm", "--gpu-memory-utilization", 0.46),
+        ("sglang", "--mem-fraction-static", 0.44),
+        ("tgi", "--cuda-memory-fraction", 0.5),
+    ],
 )
 def test_two_replicas_of_half_an_accelerator_fit_on_it(engine: str, flag: str, share: float) -> None:
     service = make({"engine": engine, "resources": {"accelerators": 0.5}}, accelerators=[0], **H100)
@@ -127,12 +137,21 @@ def test_a_command_of_ones_own() -> None:
         },
         bind_address="::1",
     )
-    assert service.argv == ("/bin/serve", "--at", "::1:8100", "--name=chat-0", "--json", '{"port": "8100", "x": "{other}"}')
+    assert service.argv == (
+        "/bin/serve",
+        "--at",
+        "::1:8100",
+        "--name=chat-0",
+        "--json",
+        '{"port": "8100", "x": "{other}"}',
+    )
     assert service.environment == {"MODEL": "/models/chat-8b/1", "N": "3", "ON": "1"}
     assert as_record(service)["health_url"] == "http://[::1]:8100/up"
 
 
-@pytest.mark.parametrize("engine_args", [{"tp": 4}, {"tensor_parallel_size": 4}, {"--tensor-parallel-size": 4}, ["-tp", "4"]])
+@pytest.mark.parametrize(
+    "engine_args", [{"tp": 4}, {"tensor_parallel_size": 4}, {"--tensor-parallel-size": 4}, ["-tp", "4"]]
+)
 def test_the_catalogues_flags_win(engine_args: Any) -> None:
     argv = make({"engine": "vllm", "engine_args": engine_args}, accelerators=[0, 1], **H100).argv
     spelled = [word for word in argv if word in ("-tp", "--tensor-parallel-size")]

@@ -12,9 +12,8 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-from collections.abc import Mapping
+import stat
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import write_atomically
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
@@ -30,25 +29,6 @@ class DefinitionFile:
     owner: str = ""
     group: str = ""
     secret: bool = False
-
-    @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> DefinitionFile:
-        try:
-            mode = int(str(record.get("mode") or "0640"), 8)
-        except ValueError as error:
-            raise InputError(
-                f"mode {record.get('mode')!r} is not octal",
-                where=str(record.get("path")),
-                remedy="Write it like '0640'",
-            ) from error
-        return cls(
-            path=str(record["path"]),
-            content=str(record["content"]),
-            mode=mode,
-            owner=str(record.get("owner") or ""),
-            group=str(record.get("group") or ""),
-            secret=bool(record.get("secret")),
-        )
 
     def current_content(self) -> str | None:
         """What is on disk; None when there is no file."""
@@ -92,15 +72,65 @@ class DefinitionFile:
         }
 
     def _ids(self) -> tuple[int, int]:
-        """Numeric owner and group; -1 leaves one as it is."""
+        return numeric_ids(self.owner, self.group, where=self.path)
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory that must be there before services can run."""
+
+    path: str
+    mode: int = 0o755
+    owner: str = ""
+    group: str = ""
+
+    def is_right(self) -> bool:
         try:
-            uid = pwd.getpwnam(self.owner).pw_uid if self.owner else -1
-            gid = grp.getgrnam(self.group).gr_gid if self.group else -1
-        except KeyError as error:
-            raise InputError(
-                f"this host has no such user or group ({error.args[0]})", where=self.path, remedy="Set deploy_user"
-            ) from error
-        return uid, gid
+            status = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        uid, gid = numeric_ids(self.owner, self.group, where=self.path)
+        return (
+            stat.S_ISDIR(status.st_mode)
+            and status.st_mode & 0o7777 == self.mode
+            and uid in (-1, status.st_uid)
+            and gid in (-1, status.st_gid)
+        )
+
+    def make(self) -> None:
+        uid, gid = numeric_ids(self.owner, self.group, where=self.path)
+        try:
+            os.makedirs(self.path, mode=0o755, exist_ok=True)
+            os.chmod(self.path, self.mode)
+            if (uid, gid) != (-1, -1):
+                os.chown(self.path, uid, gid)
+        except OSError as error:
+            raise InputError(f"cannot make the directory ({error.strerror})", where=self.path) from error
+
+
+def numeric_ids(owner: str, group: str, *, where: str) -> tuple[int, int]:
+    """Numeric user and group; -1, which leaves one as it is, for an empty name.
+
+    Raises:
+        InputError: the host has no such user or group.
+    """
+    try:
+        return (
+            pwd.getpwnam(owner).pw_uid if owner else -1,
+            grp.getgrnam(group).gr_gid if group else -1,
+        )
+    except KeyError as error:
+        raise InputError(
+            f"this host has no such user or group ({error.args[0]})", where=where, remedy="Set deploy_user"
+        ) from error
+
+
+def parse_mode(text: str, *, where: str) -> int:
+    """An octal mode such as ``0640``."""
+    try:
+        return int(str(text), 8)
+    except ValueError as error:
+        raise InputError(f"mode {text!r} is not octal", where=where, remedy="Write it like '0640'") from error
 
 
 def remove_file(path: str) -> bool:

@@ -26,6 +26,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import gates
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import (
     DefinitionFile,
+    Directory,
     remove_file,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.managers import ServiceManager
@@ -85,6 +86,7 @@ class Outcome:
     restarted: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     mended: list[str] = field(default_factory=list)
+    prepared: list[str] = field(default_factory=list)
     pending_restarts: list[str] = field(default_factory=list)
     differences: list[dict[str, str]] = field(default_factory=list)
     startup_seconds: dict[str, float] = field(default_factory=dict)
@@ -92,11 +94,16 @@ class Outcome:
 
     @property
     def changed(self) -> bool:
-        return bool(self.started or self.restarted or self.removed or self.mended or self.state_changed)
+        return bool(
+            self.started or self.restarted or self.removed or self.mended or self.prepared or self.state_changed
+        )
 
     def in_words(self) -> list[str]:
         """One line a service that was touched, for people."""
-        lines = [f"removed {name}" for name in self.removed]
+        lines = [f"put {path} right" for path in self.prepared[:3]]
+        if len(self.prepared) > 3:
+            lines = [f"prepared the host ({len(self.prepared)} directories and files)"]
+        lines += [f"removed {name}" for name in self.removed]
         for verb, names in (("started", self.started), ("restarted", self.restarted)):
             for name in names:
                 seconds = self.startup_seconds.get(name)
@@ -149,6 +156,8 @@ def converge(
     manager: ServiceManager,
     state: HostState,
     ask: Ask,
+    directories: Sequence[Directory] = (),
+    files: Sequence[DefinitionFile] = (),
     restart_changed: bool = True,
     check_memory: bool = True,
     dry_run: bool = False,
@@ -156,6 +165,8 @@ def converge(
     """Remove ``absent``, then make ``services`` run and answer, one after the other.
 
     Args:
+        directories: made before anything else.
+        files: what the services share: programs, the manager's own settings.
         restart_changed: restart a service whose settings changed; otherwise it goes on with
             the old ones and is named in ``pending_restarts``.
         dry_run: say what would be done; nothing is written, started or stopped.
@@ -165,6 +176,7 @@ def converge(
             answer in time; what was done before stays done.
     """
     outcome = Outcome()
+    _prepare(directories, files, outcome, dry_run)
     if not dry_run and (services or absent):
         manager.prepare()
     for gone in absent:
@@ -174,6 +186,22 @@ def converge(
         _ensure(service, manager, state, ask, outcome, restart_changed, check_memory, dry_run)
     outcome.state_changed = state.changed
     return outcome
+
+
+def _prepare(
+    directories: Sequence[Directory], files: Sequence[DefinitionFile], outcome: Outcome, dry_run: bool
+) -> None:
+    for directory in directories:
+        if not directory.is_right():
+            outcome.prepared.append(directory.path)
+            if not dry_run:
+                directory.make()
+    for file in files:
+        if not file.is_right():
+            outcome.prepared.append(file.path)
+            outcome.differences.append(file.difference())
+            if not dry_run:
+                file.write()
 
 
 def _remove(gone: AbsentService, manager: ServiceManager, state: HostState, outcome: Outcome, dry_run: bool) -> None:

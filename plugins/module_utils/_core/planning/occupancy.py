@@ -101,7 +101,7 @@ class Occupancy:
     def _bound(self, resource: Resource) -> float:
         kind, which = resource
         has = self._bounds.get(str(which) if kind == "total" else kind, 0.0)
-        return has
+        return max(has, self._target.get(resource, 0.0))
 
     def _add(self, ledger: dict[Resource, float], replica: Replica, sign: float) -> None:
         self._lacking.clear()

@@ -12,7 +12,8 @@ starts a specifier and ``$`` a variable, both doubled to be themselves. In an
 EnvironmentFile neither is expanded; inside double quotes a backslash guards ``"\\`$``.
 
 supervisord: configparser with ``%`` expansion, then shlex. Whitespace before ``;`` or
-``#`` begins a comment *before* quotes are looked at, so the two are parted by a quote.
+``#`` begins a comment *before* quotes are looked at, so in a command the two are parted
+by quotes; see :func:`supervisor_program` for the environment.
 """
 
 from __future__ import annotations
@@ -75,19 +76,30 @@ def systemd_environment_file(environment: Mapping[str, str]) -> str:
     return "".join(lines)
 
 
-def supervisor_command(argv: Sequence[str]) -> str:
-    """``argv`` as the value of ``command=`` in a ``[program:x]`` section."""
-    words = (_COMMENT_START.sub(r"\1''", shlex.quote(word)) for word in argv)
-    return " ".join(words).replace("%", "%%")
+def supervisor_program(argv: Sequence[str], environment: Mapping[str, str]) -> tuple[str, str]:
+    """The values of ``command=`` and ``environment=`` in a ``[program:x]`` section.
 
-
-def supervisor_environment(environment: Mapping[str, str]) -> str:
-    """``environment`` as the value of ``environment=`` in a ``[program:x]`` section, sorted by name."""
-    pairs = []
+    ``environment=`` knows no escape at all: a value with both kinds of quotes, one at
+    either end, or the beginning of a comment cannot be written there. Such a value is
+    written in octal and the command begins with a shell that turns it back, so that it
+    is still in no argument list.
+    """
+    pairs, encoded = [], []
     for name, value in sorted(environment.items()):
-        guarded = _COMMENT_START.sub(r'\1""', re.sub(r'(["\\])', r"\\\1", value))
-        pairs.append(f'{name}="{guarded}"')
-    return ",".join(pairs).replace("%", "%%")
+        quote = "'" if '"' in value else '"'
+        if quote in value or value.strip("'\"") != value or _COMMENT_START.search(value):
+            encoded.append(name)
+            value, quote = _octal(value), '"'
+        pairs.append(f"{name}={quote}{value}{quote}")
+    if encoded:
+        decode = " && ".join(f'export {name}="$(printf %b "${name}")"' for name in encoded)
+        argv = ["/bin/sh", "-c", f'{decode} && exec "$@"', "sh", *argv]
+    words = (_COMMENT_START.sub(r"\1''", shlex.quote(word)) for word in argv)
+    return " ".join(words).replace("%", "%%"), ",".join(pairs).replace("%", "%%")
+
+
+def _octal(value: str) -> str:
+    return "".join(f"\\0{byte:03o}" for byte in value.encode("utf-8"))
 
 
 def _systemd_word(word: str) -> str:

@@ -173,13 +173,14 @@ def as_record(service: Service) -> dict[str, Any]:
         key: list(value) if isinstance(value, tuple) else dict(value) if isinstance(value, Mapping) else value
         for key, value in vars(service).items()
     }
+    command, environment = quoting.supervisor_program(service.argv, service.environment)
     record.update(
         health_url=service.url + service.health_path,
         ready_url=service.url + service.ready_path,
         exec_start=quoting.systemd_command(service.argv),
         environment_file=quoting.systemd_environment_file(service.environment),
-        supervisor_command=quoting.supervisor_command(service.argv),
-        supervisor_environment=quoting.supervisor_environment(service.environment),
+        supervisor_command=command,
+        supervisor_environment=environment,
         success_exit_status=" ".join(service.success_exit_statuses),
     )
     # Advice may be worded anew in a release; that alone must not restart a fleet.

@@ -195,6 +195,13 @@ series:
       mean: 41.7
       maximum: 118.2
       last: 63.0
+observed:
+  description:
+    - The value now, by series, as the option O(modelops.datacenter.capacity_plan#module:observed) takes it.
+      A series whose newest value is more than three steps older than RV(history_end) is left out.
+  type: dict
+  returned: success
+  sample: {chat-8b: 63.0}
 values:
   description:
     - The values of each series with their V(start) and V(step_seconds), null for a gap,

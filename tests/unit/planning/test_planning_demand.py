@@ -15,7 +15,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
     ModelDemand,
     lead_times,
     planned_demand,
-    serving_floors,
 )
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,6 +229,14 @@ def test_the_rule(forecast: Any, observed: Any, levels: Any, source: str, floor:
             (8.0, 16.0),
             "the largest of 7 steps standing in",
         ),  # the step in progress counts
+        (
+            600,
+            6,
+            "2026-11-23T18:10:00Z",
+            (6.5, 14.0),
+            "the largest of 2 steps standing in",
+        ),  # the known maximum is near
+        (600, 6, "2026-11-23T19:00:00Z", (8.0, 16.0), "the largest of 2 steps standing in"),  # its six steps are past
         (3000, 6, "2026-11-23T17:00:00Z", (6.5, 14.0), "of the maximum over 6 steps"),
         (9000, 6, None, (12.0, 24.0), "the forecast ends before"),
         (0, 6, "2026-11-23T19:55:00Z", (12.0, 24.0), "the forecast ends before"),
@@ -309,11 +316,6 @@ def test_notes_name_what_concerns_the_whole() -> None:
 def test_broken_input_is_one_clear_message(forecast: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words.replace("(", r"\(")):
         planned_demand([CHAT], forecast, None, RUNS, **options)
-
-
-def test_floors_for_a_rollout_are_the_median_and_leave_out_what_is_held() -> None:
-    demands, _ = planned_demand([CHAT, model("code")], document(), None, RUNS, planning_interval_seconds=3000)
-    assert serving_floors(demands) == {"chat": 6.5}
 
 
 RATES = st.one_of(st.none(), st.just(NAN), st.floats(min_value=-5, max_value=1e6), st.just(math.inf))

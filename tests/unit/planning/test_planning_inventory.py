@@ -70,12 +70,20 @@ def test_a_kernel_update_does_not_make_another_host() -> None:
 
 
 def test_accelerators_are_discovered() -> None:
-    devices = [{"index": index, "type": "l40s-48gb", "memory_gib": 44.99, "uuid": f"GPU-{index}"} for index in (0, 1)]
-    for fact in ({"type": "l40s-48gb", "count": 2, "memory_gib": 44.99, "devices": devices}, devices):
-        found = record(ansible_facts={"modelops_accelerators": fact}, modelops_accelerator_type="auto")
-        assert (found["accelerator_type"], found["accelerator_count"]) == ("l40s-48gb", 2)
-        assert (found["accelerator_memory_gib"], found["accelerator_uuids"]) == (44.99, ["GPU-0", "GPU-1"])
-        assert record(ansible_facts={"modelops_accelerators": fact})["accelerator_type"] == "h100-80gb"
+    devices = [{"index": index, "uuid": f"GPU-{index}"} for index in (0, 1)]
+    fact = {"type": "l40s-48gb", "count": 2, "memory_gib": 44.99, "devices": devices}
+    found = record(ansible_facts={"modelops_accelerators": fact}, modelops_accelerator_type="auto")
+    assert (found["accelerator_type"], found["accelerator_count"]) == ("l40s-48gb", 2)
+    assert (found["accelerator_memory_gib"], found["accelerator_uuids"]) == (44.99, ["GPU-0", "GPU-1"])
+    assert record(modelops_accelerators=fact)["accelerator_type"] == "h100-80gb"  # the variable overrides
+    devices[0]["uuid"] = None
+    assert record(modelops_accelerators=fact)["accelerator_uuids"] == []
+
+
+def test_a_host_found_without_accelerators_is_a_cpu_host() -> None:
+    none = {"type": "cpu", "count": 0, "memory_gib": 0.0, "devices": []}
+    found = record(modelops_accelerators=none, modelops_accelerator_type="auto")
+    assert (found["accelerator_type"], found["accelerator_count"]) == ("cpu", 0)
 
 
 def test_auto_without_discovery_is_said_but_a_silent_host_is_excused() -> None:

@@ -361,3 +361,55 @@ def test_pairs_are_across_hosts_where_they_can_be() -> None:
     for one in found.actions:
         hosts_of[one["move"]].add(one["host"])
     assert sorted(map(sorted, hosts_of.values())) == [["a", "b"], ["a", "c"]]
+
+
+def test_a_pair_takes_the_stop_that_only_it_can_take() -> None:
+    """c both starts and stops: were a paired with b, c would be paired with itself."""
+    found = order_waves(
+        [replica("b", 0, "chat"), replica("c", 0, "chat")],
+        [replica("a", 0, "chat"), replica("c", 1, "chat")],
+        [host("a"), host("b"), host("c", 2)],
+        [model("chat")],
+    )
+    pairs = defaultdict(list)
+    for one in found.actions:
+        pairs[one["move"]].append(one["host"])
+    assert sorted(sorted(pair) for pair in pairs.values()) == [["a", "c"], ["b", "c"]]
+
+
+def test_no_more_is_stopped_than_one_start_needs() -> None:
+    """z needs eight cores on a; x and y hold eight each. Only x, the smaller, goes before z comes."""
+    names = {"x": 1.0, "y": 2.0, "z": 3.0}
+    models = [model(name, rate=rate, cpu_cores=8.0) for name, rate in names.items()]
+    hosts = [host("a", 4, cpu_cores=16.0), host("b", 1, cpu_cores=8.0)]
+    current = [replica("a", 0, "x"), replica("a", 1, "y"), replica("b", 0, "z")]
+    target = [replica("a", 0, "y", "2"), replica("a", 2, "z"), replica("b", 0, "x")]
+    found = order_waves(current, target, hosts, models)
+    replay(current, target, hosts, models, None, found)
+    first = [(one["action"], one["model"]) for one in found.actions if one["wave"] == 1]
+    assert first == [("stop", "x")]
+
+
+def test_without_ports_slots_are_still_exclusive() -> None:
+    found = order_waves(
+        [Replica("a", 0, "chat", "1", 0, (0,))],
+        [Replica("a", 0, "code", "1", 0, (1,))],
+        [host("a", 2)],
+        [model("chat"), model("code")],
+        floor_requests_per_second={"chat": 0.0},
+    )
+    assert [(one["wave"], one["action"], one["port"]) for one in found.actions] == [
+        (1, "stop", 8100),
+        (2, "start", 8100),
+    ]
+
+
+def test_a_target_beyond_what_the_record_says_is_reached_without_waiting() -> None:
+    """The allocator is the judge of what fits: where the target itself takes more, that is the bound."""
+    found = order_waves(
+        [replica("a", 0, "chat")],
+        [replica("a", 1, "chat"), replica("a", 2, "chat")],
+        [host("a", 3, cpu_cores=6.0)],
+        [model("chat")],
+    )
+    assert [(one["wave"], one["action"]) for one in found.actions] == [(1, "start"), (2, "stop"), (3, "start")]

@@ -13,10 +13,11 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock im
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 
 MOST_VALUES_INLINE = 10_000
+NOW_STEPS = 3
 
 
 def describe(series: Sequence[Series]) -> dict[str, Any]:
-    """``history_start``, ``history_end``, ``step_seconds``, ``series`` and ``summary``."""
+    """``history_start``, ``history_end``, ``step_seconds``, ``series``, ``observed`` and ``summary``."""
     start, end = min(one.start for one in series), max(one.end for one in series)
     steps = sum(len(one) for one in series)
     gaps = steps - sum(int(one.present.sum()) for one in series)
@@ -26,6 +27,7 @@ def describe(series: Sequence[Series]) -> dict[str, Any]:
         "history_end": format_moment(end),
         "step_seconds": step_seconds,
         "series": {one.name: _figures(one) for one in series},
+        "observed": {one.name: value for one in series if (value := _value_now(one, end)) is not None},
         "summary": f"{len(series)} series from {format_moment(start)} to {format_moment(end)}, one sample every"
         f" {step_seconds} s; {gaps} of {steps} samples are gaps",
     }
@@ -36,6 +38,12 @@ def inline_values(series: Sequence[Series]) -> dict[str, Any] | None:
     if sum(len(one) for one in series) > MOST_VALUES_INLINE:
         return None
     return {one.name: one.as_record() for one in series}
+
+
+def _value_now(series: Series, end: float) -> float | None:
+    """The newest value, unless it is more than :data:`NOW_STEPS` steps older than the end of the history."""
+    recent = series.since(end - NOW_STEPS * series.step_seconds)
+    return recent.last_observed if len(recent) else None
 
 
 def _figures(series: Series) -> dict[str, Any]:

@@ -126,19 +126,6 @@ def planned_demand(
     return demands, _notes(demands, entries, measured or {})
 
 
-def serving_floors(demands: Mapping[str, ModelDemand]) -> dict[str, float]:
-    """Requests/s no wave of a rollout may go below, per model: the median of what is planned for.
-
-    What is observed now, with its headroom, is part of every level. A model whose demand could not
-    be read is left out: it keeps what it serves now (see :func:`waves.order_waves`).
-    """
-    return {
-        name: next((rate for level, rate in demand.levels if level >= KNOWN_LEVEL), demand.levels[-1][1])
-        for name, demand in demands.items()
-        if demand.source != "held"
-    }
-
-
 def lead_times(models: Sequence[Model], measured: Mapping[str, float] | None) -> dict[str, float]:
     """Seconds from start to first answer per model: measured where it is, else the catalogue's."""
     return {model.name: _lead_time(model, measured or {}) for model in models}

@@ -125,21 +125,18 @@ def _host_record(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _discovered_accelerators(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Type, number, memory and UUIDs out of the ``modelops_accelerators`` fact."""
+    """Type, number, memory and UUIDs out of the fact that accelerator_facts sets."""
     fact = _fact(variables, "modelops_accelerators")
-    if fact is None:
+    if not isinstance(fact, Mapping):
         return {}
-    found = fact if isinstance(fact, Mapping) else {}
-    devices = [one for one in (found.get("devices") if found else fact) or [] if isinstance(one, Mapping)]
-    record: dict[str, Any] = {
-        "accelerator_type": found.get("type") or next((one.get("type") for one in devices), "cpu"),
-        "accelerator_count": found.get("count", len(devices)),
-        "accelerator_memory_gib": found.get("memory_gib"),
-        "accelerator_uuids": [str(one["uuid"]) for one in devices if one.get("uuid")],
+    uuids = [device.get("uuid") for device in fact.get("devices") or []]
+    return {
+        "accelerator_type": fact.get("type"),
+        "accelerator_count": fact.get("count"),
+        "accelerator_memory_gib": fact.get("memory_gib"),
+        # By index; with one unknown, the rest would stand at the wrong places.
+        "accelerator_uuids": uuids if all(uuids) else [],
     }
-    if record["accelerator_memory_gib"] is None:
-        record["accelerator_memory_gib"] = min((one.get("memory_gib") or 0 for one in devices), default=0)
-    return record
 
 
 def _discovered_machine(variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ and n = ceil(W / step):
 - ``window_maximum`` holds quantiles of max(X_1..X_N). When N >= n it is used: the
   maximum over more steps is at least the maximum over fewer.
 - otherwise the largest quantile on the path, max_t q_p(X_t), over all n steps
-  stands in, together with ``window_maximum``. Both are at most the true quantile of
-  the maximum over n steps, so the stand-in is said in the signal's reason.
+  stands in, together with ``window_maximum`` as long as its steps are not past. The path
+  alone is at most the true quantile of the maximum, so the stand-in is said in the
+  signal's reason.
 """
 
 from __future__ import annotations
@@ -197,8 +198,8 @@ def _window_maxima(
     maxima: dict[float, float] = {}
     exact = bool(known)
     for key, path in entry["quantiles"].items():
-        of_maximum = _rate(known.get(key), where) if window.offset == 0 else None
-        if of_maximum is None or window_steps < window.steps:
+        of_maximum = _rate(known.get(key), where) if window.offset < window_steps else None
+        if of_maximum is None or window.offset > 0 or window_steps < window.steps:
             exact = False
             steps = [_rate(value, where) for value in path[window.offset : window.offset + window.steps]]
             if any(value is None for value in steps):
@@ -207,7 +208,7 @@ def _window_maxima(
         maxima[_level(key, where)] = of_maximum
     if exact:
         return maxima, f"of the maximum over {window.steps} steps"
-    return maxima, f"the largest of {window.steps} steps standing in for their maximum, which is at least that"
+    return maxima, f"the largest of {window.steps} steps standing in for the maximum over them"
 
 
 def _rate(value: Any, where: str) -> float | None:

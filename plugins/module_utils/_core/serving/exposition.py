@@ -17,12 +17,14 @@ from dataclasses import dataclass
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 
+_NAME = r"[a-zA-Z_][a-zA-Z0-9_]*"
+_QUOTED = r"(?:[^\"\\]|\\.)*"
+_LABEL = re.compile(rf'\s*({_NAME})\s*=\s*"({_QUOTED})"\s*,?')
 _SAMPLE = re.compile(
     r"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)\s*"
-    r"(?:\{(?P<labels>(?:[^\"}]|\"(?:[^\"\\]|\\.)*\")*)\})?\s*"
+    rf'(?:\{{(?P<labels>(?:\s*{_NAME}\s*=\s*"{_QUOTED}"\s*,?)*\s*)\}})?\s*'
     r"(?P<value>[^\s#]+)(?:\s+[-+0-9.eE]+)?\s*(?:#.*)?"
 )
-_LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*,?')
 _ESCAPES = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
 
 

@@ -180,6 +180,8 @@ shortages:
   description:
     - What cannot be served, dearest first. C(requests_per_second) is short against the highest demand level,
       C(replicas) more would serve it, C(cost_per_hour) is the expected price of not serving it.
+    - For a model without C(shortage_cost), a request is put at 10 times what it costs on the dearest host that can
+      serve it, times the model's weight over the least weight.
   returned: success
   type: list
   elements: dict
@@ -217,6 +219,8 @@ solver:
   description:
     - How the decision was found. C(method), C(status), C(objective) and C(bound) in currency over the planning
       interval, C(gap) between them as a share, and the C(seconds) of wall time it took.
+    - The objective counts demand without a stated C(shortage_cost) with the weight it has in the decision, which is
+      more than C(shortages) says it costs. With O(objective=lexicographic), C(bound) and C(gap) are V(null).
   returned: success
   type: dict
 plan:

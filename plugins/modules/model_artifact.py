@@ -170,6 +170,7 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import artifact
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.artifact_store import CURRENT, Store
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.credentials import read_headers
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -210,22 +211,26 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         verify=params["verify"],
         uid=_identity(params["owner"], lambda name: pwd.getpwnam(name).pw_uid, "user"),
         gid=_identity(params["group"], lambda name: grp.getgrnam(name).gr_gid, "group"),
-        headers=_read_headers(params["headers_file"]),
+        headers=read_headers(params["headers_file"]),
         timeout_seconds=params["timeout_seconds"],
         min_free_gib=params["min_free_gib"],
     )
     artifact.check(request)
+    try:
+        return _converge(request, check_mode, diff)
+    except OSError as error:
+        raise InputError(error.strerror or str(error), where=error.filename or request.dest_root) from error
+
+
+def _converge(request: artifact.Request, check_mode: bool, diff: bool) -> dict[str, Any]:
     store = Store(request.dest_root, request.name)
     before = _picture(store)
     decision = artifact.decide(request, store)
     manifest = None if decision.fetch else decision.manifest
     if (decision.changes or decision.leftovers) and not check_mode:
-        try:
-            with store.locked():
-                decision = artifact.decide(request, store)  # another run may have done it while this one waited
-                manifest = artifact.carry_out(request, store, decision)
-        except OSError as error:
-            raise InputError(f"{error.strerror or error}", where=error.filename or store.root) from error
+        with store.locked():
+            decision = artifact.decide(request, store)  # another run may have done it while this one waited
+            manifest = artifact.carry_out(request, store, decision)
     result: dict[str, Any] = {
         "changed": decision.changes,
         "version": request.version,
@@ -267,25 +272,6 @@ def _identity(name: str | None, find: Any, what: str) -> int:
         return int(find(name))
     except KeyError as error:
         raise InputError(f"there is no {what} {name!r} on this host", remedy=f"Create the {what} first") from error
-
-
-def _read_headers(path: str | None) -> dict[str, str]:
-    if not path:
-        return {}
-    headers = {}
-    try:
-        with open(path, encoding="utf-8") as stream:
-            lines = stream.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the headers ({error})", where=path, remedy="Check headers_file") from error
-    for number, line in enumerate(lines, start=1):
-        name, colon, value = line.partition(":")
-        if not line.strip() or line.startswith("#"):
-            continue
-        if not colon or not name.strip():
-            raise InputError("is no header", where=f"{path} line {number}", remedy="Write 'Name: value'")
-        headers[name.strip()] = value.strip()
-    return headers
 
 
 def main() -> None:

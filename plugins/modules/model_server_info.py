@@ -161,7 +161,6 @@ throughput:
   type: dict
 """
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -170,20 +169,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
     SourceUnavailableError,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import process
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.exposition import (
-    Exposition,
-    parse_exposition,
-)
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.http import ask
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.credentials import read_key
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.measure import measure
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.readiness import (
     Readiness,
     Target,
     version_of,
     wait_until_ready,
-)
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.server_metrics import (
-    normalise,
-    throughput,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
@@ -226,7 +218,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         model=params["model"] or "",
         probe=params["probe"],
         health_path=params["health_path"] or "",
-        api_key=_read_key(params["api_key_file"]),
+        api_key=read_key(params["api_key_file"]),
         request_timeout_seconds=params["request_timeout_seconds"],
     )
     found = wait_until_ready(target, wait_seconds=params["wait_seconds"], poll_seconds=params["poll_seconds"])
@@ -239,7 +231,17 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
             reason = f"{reason}; process {params['pid']} is not running"
     if params["fail_if_not_ready"] and not found.ready:
         raise _not_ready(target, params, found, reason)
-    metrics, rates, warnings = _read_metrics(target, params) if found.healthy else (None, None, [])
+    metrics, rates, warnings = None, None, []
+    if found.healthy and params["metrics"]:
+        try:
+            metrics, rates = measure(
+                params["metrics_url"] or f"{url}/metrics",
+                api_key=target.api_key,
+                timeout_seconds=params["request_timeout_seconds"],
+                sample_seconds=params["sample_seconds"],
+            )
+        except SourceUnavailableError as error:  # ready is what was asked; metrics come on top
+            warnings = [error.message]
     return {
         "changed": False,
         "healthy": found.healthy,
@@ -256,46 +258,6 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         "throughput": rates,
         "warnings": warnings,
     }
-
-
-def _read_key(path: str | None) -> str:
-    if not path:
-        return ""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            key = stream.readline().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the key ({error})", where=path, remedy="Check api_key_file") from error
-    if not key:
-        raise InputError("the first line is empty", where=path, remedy="Put the server's API key there")
-    return key
-
-
-def _read_metrics(
-    target: Target, params: Mapping[str, Any]
-) -> tuple[dict[str, Any] | None, dict[str, float | None] | None, list[str]]:
-    """Metrics, rates and warnings; a server without metrics is a warning, since ready is what was asked."""
-    if not params["metrics"]:
-        return None, None, []
-    address = params["metrics_url"] or f"{target.url}/metrics"
-
-    def read() -> Exposition:
-        answer = ask(address, timeout_seconds=target.request_timeout_seconds, api_key=target.api_key)
-        if not answer.good:
-            raise SourceUnavailableError(f"the metrics cannot be read: {answer.says()}")
-        return parse_exposition(answer.body, where=address)
-
-    try:
-        first = read()
-        if params["sample_seconds"] <= 0:
-            return normalise(first), None, []
-        began = time.monotonic()
-        time.sleep(params["sample_seconds"])
-        second = read()
-        seconds = time.monotonic() - began
-        return normalise(second, first), throughput(normalise(first), normalise(second), seconds), []
-    except SourceUnavailableError as error:
-        return None, None, [error.message]
 
 
 def _not_ready(target: Target, params: Mapping[str, Any], found: Readiness, reason: str) -> SourceUnavailableError:

@@ -95,7 +95,7 @@ class LabFleet:
     def wait(self, host: str, command: str, *, seconds: float) -> None:
         """Until a shell command on a host succeeds."""
         deadline = time.monotonic() + seconds
-        while self.sh(host, f"{command} >/dev/null 2>&1 && echo yes", check=False) != "yes":
+        while self.sh(host, f"{{ {command}; }} >/dev/null 2>&1 && echo yes", check=False) != "yes":
             assert time.monotonic() < deadline, f"{host}: '{command}' did not succeed within {seconds:g} s"
             time.sleep(0.3)
 

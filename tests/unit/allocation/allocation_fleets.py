@@ -37,10 +37,20 @@ def host(name: str, kind: str = "h100-80gb", **fields: Any) -> dict[str, Any]:
     return {**record, **fields}
 
 
-def model(accelerators: float = 1, *, h100: float | None = 6.0, l40s: float | None = None, **fields: Any) -> dict[str, Any]:
+def model(
+    accelerators: float = 1, *, h100: float | None = 6.0, l40s: float | None = None, **fields: Any
+) -> dict[str, Any]:
     rates = {"h100-80gb": h100, "l40s-48gb": l40s}
-    capacity = {kind: {"requests_per_second": rate, "service_time_seconds": 1.0} for kind, rate in rates.items() if rate}
-    return {"version": "1", "resources": {"accelerators": accelerators}, "capacity": capacity, "min_replicas": 0, **fields}
+    capacity = {
+        kind: {"requests_per_second": rate, "service_time_seconds": 1.0} for kind, rate in rates.items() if rate
+    }
+    return {
+        "version": "1",
+        "resources": {"accelerators": accelerators},
+        "capacity": capacity,
+        "min_replicas": 0,
+        **fields,
+    }
 
 
 def plan(

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from forecast_samples import daily_demand
-from statsmodels.tsa.ar_model import AutoReg
-
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast import arima
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.arima import SubsetAutoregression
+from forecast_samples import daily_demand
+from statsmodels.tsa.ar_model import AutoReg
 
 DAY = 24
 
@@ -81,9 +80,7 @@ def test_means_of_recent_samples_equal_a_plain_regression_and_recursion():
     np.testing.assert_allclose(coefficients[0], beta, rtol=0, atol=1e-8)
     history = list(values)
     for _step in range(50):
-        history.append(
-            beta @ [1.0, history[-1], history[-24], np.mean(history[-3:]), np.mean(history[-30:])]
-        )
+        history.append(beta @ [1.0, history[-1], history[-24], np.mean(history[-3:]), np.mean(history[-30:])])
     path = arima.predict(specification, coefficients, values[None], np.array([504]), 50)[0, 0]
     np.testing.assert_allclose(path, history[504:], rtol=1e-8)
 

@@ -255,6 +255,13 @@ def test_the_window(
     assert found.floor_replicas == (HELD if "ends before" in words else FREE)
 
 
+def test_a_maximum_that_is_past_does_not_count() -> None:
+    falling = series(quantiles={"0.5": [12.0 - step for step in range(12)]}, window_maximum={"0.5": 12.5})
+    for as_of, expected in (("2026-11-23T18:50:00Z", 12.5), ("2026-11-23T19:00:00Z", 6.0)):
+        found = demand_of_chat(document(chat=falling), planning_interval_seconds=600, as_of=parse_moment(as_of))
+        assert found.levels == ((0.5, expected),)
+
+
 def test_a_forecast_of_the_past_is_no_forecast() -> None:
     found = demand_of_chat(document(), {"chat": 1.0}, as_of=parse_moment("2026-11-24T18:00:00Z"))
     assert (found.source, found.levels, found.floor_replicas) == ("observed", ((0.5, 1.2),), HELD)

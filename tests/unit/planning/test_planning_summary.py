@@ -23,7 +23,7 @@ def test_a_small_plan_reads_like_this() -> None:
         "  chat: 1 replica (as now) for up to 6.25 requests/s: forecast: 6.25 requests/s at quantile 0.95",
         "Changes: 1 start and 1 stop (1 move) in 2 waves",
         "Wave 1: Temporary stop of chat on gpu-a1 slot 0",
-        "Short: code lacks 1.5 requests/s and 1 replica, 2.25 per hour: no free accelerator",
+        "Short: code lacks 1.5 requests/s and 1 replica, at 2.25 per hour: no free accelerator",
         "Limit not kept: spread.zone of chat: one zone has room",
         "Note: Demand is known for ghost",
     ]
@@ -36,6 +36,12 @@ def test_nothing_to_say_is_said() -> None:
         "Changes: nothing, what runs is what is planned",
         "Short: nothing",
     ]
+
+
+def test_a_reason_that_names_the_model_is_not_said_twice() -> None:
+    shortage = {"model": "code", "requests_per_second": 1.5, "replicas": 1, "cost_per_hour": 2.25}
+    plan = sealed_plan(shortages=[{**shortage, "reason": "code is 1.5 requests/s short: no room"}])
+    assert summary_lines(plan)[-1] == "Short: code is 1.5 requests/s short: no room, at 2.25 per hour"
 
 
 def test_a_model_that_left_the_catalogue_is_named() -> None:

@@ -34,13 +34,27 @@ ROUNDS = 4
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
-    """The decision: ``assignment`` on hosts, what it is ``worth``, and the ``counts`` it came from."""
+    """The decision: ``assignment`` on hosts, what it is ``worth``, and the ``counts`` it came from.
+
+    ``objective`` is that of the assignment, ``bound`` that of the first programme, whose room
+    was not yet bounded by what hosts can hold; both in money over the period.
+    """
 
     problem: Problem
     counts: Counts
     assignment: Assignment
     worth: Value
+    bound: float | None
     seconds: float
+
+    @property
+    def objective(self) -> float:
+        return self.worth.objective
+
+    @property
+    def gap(self) -> float | None:
+        """The share of the objective that may yet be saved."""
+        return None if self.bound is None else max(0.0, self.objective - self.bound) / max(self.objective, 1e-9)
 
 
 def allocate(
@@ -68,10 +82,11 @@ def allocate(
     """
     started = time.monotonic()
     problem = build_problem(hosts, models, demands, running, period_hours=period_hours, churn_hours=churn_hours)
-    bounded = problem
+    bounded, bounds = problem, []
     for remaining in reversed(range(ROUNDS)):
         left = max(0.1, time_limit_seconds - (time.monotonic() - started))
         counts = replica_counts(bounded, objective=objective, time_limit_seconds=left)
+        bounds.append(counts.bound)
         assignment = assign(problem, counts.replicas, hosts, running, elsewhere=remaining == 0)
         if not assignment.left_over:
             break
@@ -79,7 +94,7 @@ def allocate(
     if bounded is not problem:
         assignment = _or_stay(problem, assignment, hosts, running)
     worth = value(problem, _counted(problem, assignment.replicas))
-    return Allocation(problem, counts, assignment, worth, time.monotonic() - started)
+    return Allocation(problem, counts, assignment, worth, bounds[0], time.monotonic() - started)
 
 
 def _bounded_by(problem: Problem, counts: Counts, assignment: Assignment) -> Problem:

@@ -194,9 +194,9 @@ def _decision(
         "solver": {
             "method": counts.method,
             "status": counts.status.value,
-            "objective": round(counts.objective, 6),
-            "bound": round(counts.bound, 6),
-            "gap": round(counts.gap, 6),
+            "objective": round(allocation.objective, 6),
+            "bound": None if allocation.bound is None else round(allocation.bound, 6),
+            "gap": None if allocation.gap is None else round(allocation.gap, 6),
         },
     }
 

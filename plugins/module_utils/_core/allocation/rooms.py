@@ -27,7 +27,7 @@ TOLERANCE = 1e-9
 
 
 class HostRoom:
-    """What is free on one host. ``busy``: accelerators that something else holds until it stops."""
+    """What is free on one host. ``busy`` counts who holds each accelerator now and has not been booked here."""
 
     def __init__(self, host: Host, present: Iterable[Replica] = ()) -> None:
         self.host = host
@@ -37,6 +37,13 @@ class HostRoom:
         self._free = list(self._offers)
         self._share = [1.0] * host.accelerator_count
         self._memory = [host.accelerator_memory_gib or float("inf")] * host.accelerator_count
+
+    def copy(self) -> HostRoom:
+        """The same room, to be filled on its own."""
+        other = HostRoom(self.host)
+        other.models, other.busy = self.models.copy(), self.busy.copy()
+        other._free, other._share, other._memory = list(self._free), list(self._share), list(self._memory)
+        return other
 
     def can_take(self, model: Model) -> bool:
         """Whether one more replica of the model fits beside what was taken."""

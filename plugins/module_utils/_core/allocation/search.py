@@ -48,18 +48,16 @@ OBJECTIVES = ("weighted", "lexicographic")
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """``replicas``, shape (P,), and how they were found. ``gap`` is relative to the proven bound."""
+    """``replicas``, shape (P,), and how they were found.
+
+    ``bound`` is proven for the sum of all money; None where that is not what is minimised.
+    """
 
     replicas: Array
     method: str
     status: solver.Status
     objective: float
-    bound: float
-    seconds: float
-
-    @property
-    def gap(self) -> float:
-        return max(0.0, (self.objective - self.bound) / max(abs(self.objective), 1e-9))
+    bound: float | None
 
 
 def replica_counts(problem: Problem, *, objective: str = "weighted", time_limit_seconds: float = 30.0) -> Counts:
@@ -72,7 +70,7 @@ def replica_counts(problem: Problem, *, objective: str = "weighted", time_limit_
     """
     if problem.pairs == 0:
         worth = value(problem, np.zeros(0)).objective
-        return Counts(np.zeros(0), "nothing to decide", solver.Status.OPTIMAL, worth, worth, 0.0)
+        return Counts(np.zeros(0), "nothing to decide", solver.Status.OPTIMAL, worth, worth)
     direct = problem.pairs <= DIRECT_INTEGERS
     search = _Search(formulate(problem), direct, time_limit_seconds)
     solution = search.lexicographic(problem) if objective == "lexicographic" else search.weighted()
@@ -92,8 +90,8 @@ def replica_counts(problem: Problem, *, objective: str = "weighted", time_limit_
         status = solver.Status.FEASIBLE
     found = _or_stay(problem, found, status, objective)
     worth = value(problem, found).objective
-    bound = min(worth, solution.bound) if objective == "weighted" else worth
-    return Counts(found, method, status, worth, max(bound, 0.0), search.seconds)
+    bound = max(0.0, min(worth, solution.bound)) if objective == "weighted" else None
+    return Counts(found, method, status, worth, bound)
 
 
 def _or_stay(problem: Problem, found: Array, status: solver.Status, objective: str) -> Array:
@@ -124,17 +122,13 @@ def _can_be_served(problem: Problem, wanted: Array) -> Array:
 
 
 class _Search:
-    """Solves under one time limit, and adds up what they took."""
+    """Solves of one formulation under one time limit."""
 
     def __init__(self, formulation: Formulation, direct: bool, time_limit_seconds: float) -> None:
         self.formulation = formulation
         self._direct = direct
         self._started = time.monotonic()
         self._limit = time_limit_seconds
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._started
 
     def weighted(self) -> solver.Solution:
         return self._solve(self.formulation.model)
@@ -156,7 +150,7 @@ class _Search:
         return cheapest if cheapest.status.has_values else fair
 
     def _solve(self, model: LinearModel) -> solver.Solution:
-        left = max(0.1, self._limit - self.seconds)
+        left = max(0.1, self._limit - (time.monotonic() - self._started))
         return solver.solve(model, integer=self._direct, time_limit_seconds=left)
 
 

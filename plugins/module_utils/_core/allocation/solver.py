@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.formulation import LinearModel
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import MissingLibraryError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 
 try:
@@ -86,10 +87,12 @@ def solve(model: LinearModel, *, integer: bool = True, time_limit_seconds: float
     try:
         helper = require("ortools.linear_solver.python.model_builder_helper", purpose=PURPOSE)
         fill = helper.ModelBuilderHelper.fill_model_from_sparse_data
-    except (ImportError, AttributeError):
+    except (MissingLibraryError, AttributeError):
         fill = None
     route = _solve_by_proto if fill is None else _solve_by_helper
     status, values, objective, bound = route(model, name, time_limit_seconds)
+    if name == "glop" and status is Status.OPTIMAL:
+        bound = objective  # the relaxation's own optimum; the routes report none
     return Solution(status, name, values, objective, bound, time.monotonic() - started)
 
 
@@ -127,7 +130,7 @@ def _solve_by_proto(model: LinearModel, name: str, time_limit_seconds: float) ->
     if not status.has_values:
         return status, np.zeros(len(model.objective)), np.inf, -np.inf
     objective = solver.Objective().Value()
-    bound = solver.Objective().BestBound() if name == "scip" else objective
+    bound = solver.Objective().BestBound() if name == "scip" else -np.inf
     return status, np.array([variable.solution_value() for variable in solver.variables()]), objective, bound
 
 

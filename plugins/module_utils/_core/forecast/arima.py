@@ -7,7 +7,8 @@
 A subset autoregression with Fourier terms on a differenced series,
 
     z[t] = y[t] - y[t-D]                     (or z = y without differencing)
-    z[t] = c + sum_i phi_i z[t-l_i] + sum_k (a_k sin w_k t + b_k cos w_k t) + e[t],
+    z[t] = c + sum_i phi_i z[t-l_i] + sum_m psi_m (z[t-1] + ... + z[t-m]) / m
+             + sum_k (a_k sin w_k t + b_k cos w_k t) + e[t],
 
 is ARIMA(p,d,0)(P,D,0) with its lag polynomial freed from the product form, and,
 since a sinusoid filtered by an autoregression keeps its frequency, also regression
@@ -102,7 +103,7 @@ def normal_equations(z: Any, observed: Any, terms: Iterable[Any], first_row: int
     Args:
         z: (S, n) differenced series.
         observed: (S, n) bool; rows with an unobserved target are left out.
-        terms: ``"one"``, integer lags, and (period, k, part) waves.
+        terms: ``"one"``, integer lags, ("mean", width), and (period, k, part) waves.
         first_row: at least the difference plus the largest lag.
         last_row: one past the last target.
     """
@@ -166,42 +167,49 @@ def predict(specification: SubsetAutoregression, coefficients: Any, values: Any,
         horizon: steps ahead.
     """
     z = difference(values, specification.difference)
-    S, O = values.shape[0], len(origins)
-    path = np.zeros((horizon, S, O))
-    ahead = np.arange(horizon)
-    total = cumulative(z) if specification.means else None
-    inner = []
-    averaged = []
-    for column, term in enumerate(specification.terms):
-        share = coefficients[:, column, None]
-        if isinstance(term, int):
-            known = min(term, horizon)
-            at = origins[None, :] + ahead[:known, None] - term
-            path[:known] += z[:, at].transpose(1, 0, 2) * share
-            if term < horizon:
-                inner.append((term, share))
-        elif term[0] == "mean":
-            width = term[1]
-            known = min(width, horizon)
-            at = origins[None, :] + ahead[:known, None] - width
-            path[:known] += (total[:, origins][None] - total[:, at].transpose(1, 0, 2)) * (share / width)
-            averaged.append((width, share / width))
-        else:
-            path += deterministic(term, origins[None, :] + ahead[:, None])[:, None, :] * share
-    sums = np.zeros((horizon + 1, S, O))
+    path = _known_part(specification, coefficients, z, origins, horizon)
     with np.errstate(over="ignore", invalid="ignore"):
-        for step in range(horizon):
-            if step:
-                for lag, share in inner:
-                    if lag <= step:
-                        path[step] += share * path[step - lag]
-                for width, share in averaged:
-                    path[step] += share * (sums[step] - sums[max(0, step - width)])
-            if averaged:
-                sums[step + 1] = sums[step] + path[step]
+        _recur(path, specification, coefficients)
         if specification.difference:
             _integrate(path, values, origins, specification.difference)
     return path.transpose(1, 2, 0)
+
+
+def _known_part(specification: SubsetAutoregression, coefficients: Any, z: Any, origins: Any, horizon: int) -> Any:
+    """(horizon, S, O) of what the past before each origin and the deterministic terms give to each lead."""
+    path = np.zeros((horizon, z.shape[0], len(origins)))
+    ahead = np.arange(horizon)[:, None]
+    total = cumulative(z)
+    for column, term in enumerate(specification.terms):
+        share = coefficients[:, column, None]
+        if isinstance(term, int):
+            at = origins + ahead[:term] - term
+            path[:term] += z[:, at].transpose(1, 0, 2) * share
+        elif term[0] == "mean":
+            width = term[1]
+            at = origins + ahead[:width] - width
+            path[:width] += (total[:, origins] - total[:, at].transpose(1, 0, 2)) * (share / width)
+        else:
+            path += deterministic(term, origins + ahead)[:, None, :] * share
+    return path
+
+
+def _recur(path: Any, specification: SubsetAutoregression, coefficients: Any) -> None:
+    """Add to each lead, in place, what the leads before it give."""
+    horizon = path.shape[0]
+    first = 1  # the constant comes before the lags
+    lags = [(lag, coefficients[:, first + i, None]) for i, lag in enumerate(specification.lags) if lag < horizon]
+    first += len(specification.lags)
+    means = [(width, coefficients[:, first + i, None] / width) for i, width in enumerate(specification.means)]
+    sums = np.zeros((horizon + 1, *path.shape[1:])) if means else None
+    for step in range(horizon):
+        for lag, share in lags:
+            if lag <= step:
+                path[step] += share * path[step - lag]
+        if sums is not None:
+            for width, share in means:
+                path[step] += share * (sums[step] - sums[max(0, step - width)])
+            sums[step + 1] = sums[step] + path[step]
 
 
 def _integrate(path: Any, values: Any, origins: Any, span: int) -> None:

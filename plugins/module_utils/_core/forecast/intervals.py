@@ -54,14 +54,12 @@ class Calibration:
         spread: (S, horizon) smoothed s_j.
         shape: (S, Q) the quantiles of u with their allowance.
         window_shape: (S, Q) the same for the maximum over the window.
-        fitted: (S, O, horizon, Q) would-be quantiles of the backtest, to be scored.
     """
 
     power: Any
     spread: Any
     shape: Any
     window_shape: Any
-    fitted: Any
 
 
 def calibrate(
@@ -77,34 +75,45 @@ def calibrate(
         window: steps of the window whose maximum is calibrated.
         windows: how many windows without overlap the backtest had.
     """
-    allowance = np.array([tail_allowance(level, windows) for level in levels])
-    best: dict[str, Any] = {}
+    allowance = _allowance(levels, windows)
+    losses, spreads, shapes = [], [], []
     for power in POWERS:
         size = _level(forecast) ** power
-        ratio = (actual - forecast) / size
-        spread = _smooth(np.sqrt(masked_mean(ratio**2, observed, axis=1)))
-        u = ratio / spread[:, None, :]
-        shape = _stretched_quantiles(u, observed, levels, allowance)
-        fitted = forecast[..., None] + (size * spread[:, None, :])[..., None] * shape[:, None, None, :]
-        loss = sum(
-            masked_mean(pinball(actual, fitted[..., q], level), observed, axis=(1, 2)) for q, level in enumerate(levels)
+        spread = _smooth(np.sqrt(masked_mean(((actual - forecast) / size) ** 2, observed, axis=1)))
+        size = size * spread[:, None, :]
+        shape = _stretched_quantiles((actual - forecast) / size, observed, levels, allowance)
+        losses.append(
+            sum(
+                masked_mean(pinball(actual, forecast + size * shape[:, q, None, None], level), observed, axis=(1, 2))
+                for q, level in enumerate(levels)
+            )
         )
-        top = _window_shape(forecast, actual, observed, power, spread, levels, allowance, window)
-        found = {
-            "loss": loss,
-            "power": np.full(loss.shape, power),
-            "spread": spread,
-            "shape": shape,
-            "top": top,
-            "fitted": fitted,
-        }
-        if not best:
-            best = found
-            continue
-        better = loss < best["loss"]
-        for key, value in found.items():
-            best[key][better] = value[better]
-    return Calibration(best["power"], best["spread"], best["shape"], best["top"], np.maximum(best["fitted"], 0.0))
+        spreads.append(spread)
+        shapes.append(shape)
+    choice = np.argmin(losses, axis=0)
+    each = np.arange(choice.size)
+    power, spread, shape = np.array(POWERS)[choice], np.stack(spreads)[choice, each], np.stack(shapes)[choice, each]
+    top = _window_shape(forecast, actual, observed, power, spread, levels, allowance, window)
+    return Calibration(power, spread, shape, top)
+
+
+def quantiles_out_of_half(
+    forecast: Any, actual: Any, observed: Any, levels: Sequence[float], windows: int, calibration: Calibration
+) -> Any:
+    """(S, O, horizon, Q): what the quantiles of the backtest would have been, to be scored.
+
+    The shape for the first half of the origins comes from the second half and the
+    other way round; quantiles scored on what they were fitted to would always cover.
+    """
+    size = _level(forecast) ** calibration.power[:, None, None] * calibration.spread[:, None, :]
+    u = (actual - forecast) / size
+    fitted = np.empty((*forecast.shape, len(levels)))
+    middle = forecast.shape[1] // 2
+    halves = [(slice(0, middle), slice(middle, None)), (slice(middle, None), slice(0, middle))]
+    for mine, others in halves if middle else [(slice(None), slice(None))]:
+        shape = _stretched_quantiles(u[:, others], observed[:, others], levels, _allowance(levels, windows))
+        fitted[:, mine] = forecast[:, mine, :, None] + size[:, mine, :, None] * shape[:, None, None, :]
+    return np.maximum(fitted, 0.0)
 
 
 def quantile_paths(mean: Any, calibration: Calibration) -> Any:
@@ -122,6 +131,10 @@ def window_maxima(mean: Any, paths: Any, calibration: Calibration, window: int) 
     peak, size = _peak(mean[:, :window], calibration.power[:, None], calibration.spread[:, :window])
     top = peak[:, None] + size[:, None] * calibration.window_shape
     return np.maximum.accumulate(np.maximum(top, paths[:, :, :window].max(axis=-1)), axis=1)
+
+
+def _allowance(levels: Sequence[float], windows: int) -> Any:
+    return np.array([tail_allowance(level, windows) for level in levels])
 
 
 def _level(forecast: Any) -> Any:
@@ -168,7 +181,7 @@ def _window_shape(
     forecast: Any,
     actual: Any,
     observed: Any,
-    power: float,
+    power: Any,
     spread: Any,
     levels: Sequence[float],
     allowance: Any,
@@ -179,14 +192,14 @@ def _window_shape(
     Every window of the path that fits counts, those at longer leads by their own spread;
     one with less than half of its samples observed says nothing about its maximum.
     """
-    S, O, horizon = forecast.shape
+    series, origins, horizon = forecast.shape
     fits = horizon // window
-    parts = (S, O, fits, window)
+    parts = (series, origins, fits, window)
     guess = forecast[..., : fits * window].reshape(parts)
     truth = actual[..., : fits * window].reshape(parts)
     known = observed[..., : fits * window].reshape(parts)
-    spreads = spread[:, None, : fits * window].reshape(S, 1, fits, window)
-    peak, size = _peak(guess, power, spreads)
+    spreads = spread[:, None, : fits * window].reshape(series, 1, fits, window)
+    peak, size = _peak(guess, power[:, None, None, None], spreads)
     highest = np.where(known, truth, -np.inf).max(axis=-1)
     enough = known.mean(axis=-1) >= 0.5
     u = (np.where(enough, highest, peak) - peak) / size

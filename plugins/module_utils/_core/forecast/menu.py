@@ -4,8 +4,11 @@
 # This code is private to the collection: it may change in any release.
 """Which candidates a history of given length and seasons can support.
 
-The families are those of FORECAST evidence on hourly and 10-minute demand: the weekly
-lag next to the daily one is what order-searching ARIMA with one season cannot see.
+Few and different: with more candidates the luckiest in the backtest wins more often than
+the best (60 candidates forecast the M4 hourly series and production LLM traffic 2 % worse
+than these). Means of the recent samples carry the level over noise that single lags
+would follow (heterogeneous autoregression: Corsi 2009, J. Financial Econometrics 7, 174-196);
+the weekly lag next to the daily one is what an order search with one season cannot see.
 """
 
 from __future__ import annotations
@@ -46,61 +49,39 @@ def seasonal_naive(periods: tuple[int, ...]) -> SeasonalMean:
 
 
 def _baselines(periods: tuple[int, ...]) -> list[SeasonalMean]:
-    shortest = periods[0] if periods else 1
-    wanted = [SeasonalMean(1), SeasonalMean(1, 3), SeasonalMean(1, 12)]
-    if periods:
-        wanted += [
-            SeasonalMean(1, shortest),
-            SeasonalMean(shortest),
-            SeasonalMean(shortest, 3),
-            SeasonalMean(shortest, 7),
-        ]
-    for longer in periods[1:]:
-        wanted += [SeasonalMean(longer), SeasonalMean(longer, 2), SeasonalMean(longer, 3)]
+    if not periods:
+        return [SeasonalMean(1), SeasonalMean(1, 3), SeasonalMean(1, 12)]
+    day = periods[0]
+    wanted = [SeasonalMean(1, 12), SeasonalMean(1, day), SeasonalMean(day), SeasonalMean(day, 7)]
+    for week in periods[1:]:
+        wanted += [SeasonalMean(week), SeasonalMean(week, 2), SeasonalMean(week, 3)]
     return list(dict.fromkeys(wanted))
 
 
 def _autoregressions(periods: tuple[int, ...], log: bool) -> list[SubsetAutoregression]:
     def subset(
-        lags: set[int], span: int = 0, *harmonics: tuple[int, int], means: tuple[int, ...] = ()
+        lags: set[int], *harmonics: tuple[int, int], means: tuple[int, ...] = (), span: int = 0
     ) -> SubsetAutoregression:
         return SubsetAutoregression(tuple(sorted(lags)), means, span, harmonics, log)
 
     if not periods:
-        return [subset({1}), subset({1, 2, 3}), subset({1, 2}, 1)]
+        return [subset({1}), subset({1, 2, 3}), subset({1, 2}, span=1)]
     day = periods[0]
-    daily = (day, min(DAILY_HARMONICS, (day - 1) // 2 or 1))
+    daily = (day, max(1, min(DAILY_HARMONICS, (day - 1) // 2)))
+    recent = (max(3, day // 8), day)
     wanted = [
-        subset({1, 2, 3}, 0, daily),
+        subset({1, 2, 3}, daily),
         subset({1, 2, day, day + 1}),
-        subset({1, 2, day, day + 1, 2 * day}),
-        subset({1, 2, day, day + 1}, 0, daily),
-        subset({1, 2, 3, day}, day),
-        subset({1, 2}, 1),
-        subset({1, 2, day}, 1),
-        subset({1, 2}, 0, daily, means=(max(3, day // 8), day)),
-        subset({1, 2, day, day + 1}, 0, daily, means=(max(3, day // 8), day)),
-        subset({1, 2, day}, day, means=(max(3, day // 8), day)),
-        subset({1, 2, day, day + 1}, 0, means=(max(3, day // 8), day)),
-        subset({1, 2, day, day + 1}, 0, daily, means=(max(3, day // 24), max(4,day // 4), day)),
-        subset({1, 2, day, day + 1,2*day,3*day}, 0, daily, means=(max(3, day // 8), day)),
-        subset({1, 2, day, day + 1}, 1, daily, means=(max(3, day // 8), day)),
-        subset({1}, 0, daily, means=(max(3, day // 8), day)),
+        subset({1, 2, day, day + 1}, daily, means=recent),
+        subset({1, 2, day, day + 1}, daily, means=recent, span=1),
     ]
     for week in periods[1:]:
         weekly = (week, WEEKLY_HARMONICS)
-        short = {1, 2, 3, day, day + 1}
         wanted += [
-            subset({1, 2, 3}, 0, daily, weekly),
-            subset({*short, week, week + 1}),
-            subset({*short, 2 * day, 3 * day, week, week + 1}),
-            subset({*short, week, week + 1}, 0, daily),
-            subset({1, 2, 3, day}, week),
-            subset({1, 2, day, day + 1, week, week + 1}, 0, daily, means=(max(3, day // 8), day)),
-            subset({1, 2, day, day + 1, week, week + 1}, 0, means=(max(3, day // 8), day)),
-            subset({1, 2, day, day + 1, 2*day, week, week + 1}, 0, daily, means=(max(3, day // 8), day, week)),
-            subset({1, 2, day, week}, 0, daily, weekly, means=(max(3, day // 8), day)),
-            subset({1, 2, day}, week, means=(max(3, day // 8), day)),
+            subset({1, 2, 3, day, day + 1, week, week + 1}),
+            subset({1, 2, day, day + 1, 2 * day, week, week + 1}, daily, means=(*recent, week)),
+            subset({1, 2, day, week}, daily, weekly, means=recent),
+            subset({1, 2, day}, means=recent, span=week),
         ]
     return list(dict.fromkeys(wanted))
 

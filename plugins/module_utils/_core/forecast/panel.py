@@ -23,6 +23,8 @@ except ImportError:  # reported by libraries.require before any use
 # A logarithm of zero does not exist; the log scale lifts a series until its
 # smallest sample is this share of its mean.
 LOG_FLOOR = 0.1
+# A moving average over a season is trusted for the profile with this share of its samples.
+COMPLETE = 0.8
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,11 @@ def make_panel(rows: Sequence[Any], periods: tuple[int, ...]) -> Panel:
 def fill_gaps(values: Any, periods: tuple[int, ...]) -> Any:
     """Fill NaN by the seasonal profile on an interpolated level.
 
-    The level is the mean of the observed samples within half a period on either
-    side, interpolated linearly across long gaps; the profile is the mean deviation
-    from the level at each phase. The longest period seen three times gives the
-    phases, since two days of the same week are not two of the same weekday.
+    The profile is the mean deviation at each phase from a moving average over one
+    season; the level is the moving average of what remains without the profile, so
+    that the edge of a gap, where only half a season is known, does not bend it. Both
+    are interpolated linearly where nothing is known. A longer season seen three
+    times overrides the profile of a shorter one.
     """
     known = np.isfinite(values)
     if not known.any():
@@ -100,26 +103,30 @@ def fill_gaps(values: Any, periods: tuple[int, ...]) -> Any:
     n = values.size
     where = np.arange(n)
     width = periods[0] if periods else 1
-    level = _rolling_mean(values, known, width)
-    told = np.isfinite(level)
-    level = np.interp(where, where[told], level[told])
-    fitting = [period for period in periods if 3 * period <= n] or list(periods[:1])
+    level = _rolling_mean(values, known, width, COMPLETE)
     profile = np.zeros(n)
-    for period in fitting:  # the longest last: it overrides where it has been seen
+    for period in [period for period in periods if 3 * period <= n] or periods[:1]:
         phase = where % period
         count = np.bincount(phase[known], minlength=period)
         total = np.bincount(phase[known], weights=(values - level)[known], minlength=period)
-        seen = count[phase] > 0
-        profile = np.where(seen, total[phase] / np.maximum(count[phase], 1), profile)
+        profile = np.where(count[phase] > 0, total[phase] / np.maximum(count[phase], 1), profile)
+    level = _rolling_mean(values - profile, known, width, 0.0)
     return np.where(known, values, np.maximum(level + profile, 0.0))
 
 
-def _rolling_mean(values: Any, known: Any, width: int) -> Any:
-    """Centred mean over ``width`` samples, of the known ones only; NaN where none is known."""
+def _rolling_mean(values: Any, known: Any, width: int, least: float) -> Any:
+    """Centred mean over ``width`` samples of the known ones, interpolated where fewer than the share ``least`` are.
+
+    Where no window has that many, any known sample does.
+    """
     n = values.size
     total = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
     count = np.concatenate([[0], np.cumsum(known)])
     start = np.clip(np.arange(n) - width // 2, 0, n)
-    stop = np.clip(start + width, 0, n)
+    stop = np.clip(np.arange(n) - width // 2 + width, 0, n)
     number = count[stop] - count[start]
-    return np.where(number > 0, (total[stop] - total[start]) / np.maximum(number, 1), np.nan)
+    enough = number >= max(1.0, least * width)
+    if not enough.any():
+        enough = number > 0
+    mean = (total[stop] - total[start]) / np.maximum(number, 1)
+    return np.interp(np.arange(n), np.flatnonzero(enough), mean[enough])

@@ -30,6 +30,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import (
     calibrate,
     quantile_paths,
+    quantiles_out_of_half,
     window_maxima,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.menu import seasonal_naive
@@ -94,6 +95,8 @@ def forecast_panel(panel: Panel, layout: Layout, options: ForecastOptions) -> Pa
     combined = combine_out_of_fold(tried, sums, counts, layout)
     calibration = calibrate(combined, actual, observed, options.quantiles, options.window_steps, layout.windows)
 
+    fitted = quantiles_out_of_half(combined, actual, observed, options.quantiles, layout.windows, calibration)
+
     candidate_mae = sums.sum(axis=-1) / np.maximum(counts.sum(axis=-1), 1)
     weights = combination_weights(candidate_mae)
     final = forecaster.forecast(panel, panel.length, np.array([panel.length]), horizon)[:, :, 0]
@@ -106,7 +109,7 @@ def forecast_panel(panel: Panel, layout: Layout, options: ForecastOptions) -> Pa
         window_maximum=window_maxima(mean, quantiles, calibration, options.window_steps),
         weights=weights,
         candidate_mae=candidate_mae,
-        scores=_score(panel, layout, options, combined, calibration.fitted, actual, observed),
+        scores=_score(panel, layout, options, combined, fitted, actual, observed),
         failures=forecaster.failures,
     )
 

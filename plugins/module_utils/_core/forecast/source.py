@@ -56,15 +56,11 @@ def read_source(params: Mapping[str, Any]) -> tuple[list[Series], list[str], str
         return found, noticed, file_digest(src)
     document = load(inline, what="series")
     take_gaps = (params.get("invalid_values") or "refuse") == "gap"
-    found = [
-        _prepared(one, moment, params) for one in parse_inline(document, names=names, gaps_for_invalid=take_gaps)
-    ]
+    found = [_prepared(one, moment, params) for one in parse_inline(document, names=names, gaps_for_invalid=take_gaps)]
     return found, [], digest(document)
 
 
-def parse_inline(
-    document: Any, *, names: Sequence[str] | None = None, gaps_for_invalid: bool = False
-) -> list[Series]:
+def parse_inline(document: Any, *, names: Sequence[str] | None = None, gaps_for_invalid: bool = False) -> list[Series]:
     """Series from ``{name: {start, step_seconds, values}}``; null is a gap.
 
     Raises:
@@ -120,6 +116,8 @@ def _sample(value: Any, row: int, where: str, gaps_for_invalid: bool) -> float:
 def _prepared(one: Series, until: float | None, params: Mapping[str, Any]) -> Series:
     kept = one if until is None else one.until(until)
     if not kept.values.size:
-        raise InputError("no sample lies at or before until", where=f"series {one.name}", remedy="Choose a later moment")
+        raise InputError(
+            "no sample lies at or before until", where=f"series {one.name}", remedy="Choose a later moment"
+        )
     step = params.get("step_seconds")
     return kept if step is None else kept.aggregate(int(step), params.get("aggregation") or "mean")

@@ -93,7 +93,7 @@ def periods_for(options: ForecastOptions, step_seconds: int, length: int) -> tup
         wanted = tuple(span // step_seconds for span in seconds if span % step_seconds == 0)
     else:
         wanted = options.seasonal_periods
-    return tuple(period for period in wanted if 2 <= period and 2 * period <= length)
+    return tuple(period for period in wanted if period >= 2 and 2 * period <= length)
 
 
 def _steps(value: Any, name: str) -> int:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 from statistics import NormalDist
 
 
@@ -30,7 +30,7 @@ def t_cdf(x: float, degrees: int) -> float:
     return 0.5 + 0.5 * middle
 
 
-@lru_cache(maxsize=None)
+@cache
 def t_quantile(level: float, degrees: int) -> float:
     """The ``level`` quantile of Student's t, by bisection of :func:`t_cdf`."""
     if level < 0.5:

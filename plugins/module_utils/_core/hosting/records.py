@@ -60,7 +60,8 @@ def definition_file(entry: Mapping[str, Any]) -> DefinitionFile:
 def replica_service(entry: Mapping[str, Any]) -> ReplicaService:
     """One of the option ``services``; its digest covers all that a restart is needed for."""
     definition = tuple(definition_file(file) for file in entry["files"])
-    record = entry["record"]
+    # The wave belongs to the plan: the next plan says another for a replica that just goes on.
+    record = {key: value for key, value in entry["record"].items() if key != "wave"}
     return ReplicaService(
         name=entry["name"],
         record=record,

@@ -104,5 +104,6 @@ class Occupancy:
         return max(has, self._target.get(resource, 0.0))
 
     def _add(self, ledger: dict[Resource, float], replica: Replica, sign: float) -> None:
+        self._lacking.clear()
         for resource, amount in self.taken_by(replica).items():
             ledger[resource] = ledger.get(resource, 0.0) + sign * amount

@@ -107,12 +107,15 @@ def _shortage_lines(plan: Record) -> list[str]:
 
 
 def _shortage_line(one: Record) -> str:
+    """A reason that begins with the model says all; another one is put behind the numbers."""
+    name, reason = str(one.get("model")), str(one.get("reason") or "")
+    cost = f", at {one['cost_per_hour']:.2f} per hour" if one.get("cost_per_hour") is not None else ""
+    if reason.startswith(f"{name} "):
+        return f"Short: {reason}{cost}"
     lacking = [f"{one['requests_per_second']:.4g} requests/s"] if one.get("requests_per_second") is not None else []
     if one.get("replicas"):
         lacking.append(counted(int(one["replicas"]), "replica"))
-    cost = f", {one['cost_per_hour']:.2f} per hour" if one.get("cost_per_hour") is not None else ""
-    reason = f": {one['reason']}" if one.get("reason") else ""
-    return f"Short: {one.get('model')} lacks {' and '.join(lacking) or 'capacity'}{cost}{reason}"
+    return f"Short: {name} lacks {' and '.join(lacking) or 'capacity'}{cost}" + (f": {reason}" if reason else "")
 
 
 def _violation_line(one: Record) -> str:

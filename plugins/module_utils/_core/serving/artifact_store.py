@@ -25,7 +25,6 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
@@ -266,14 +265,10 @@ def ownership_differs(tree: str, uid: int, gid: int) -> bool:
     return False
 
 
-def as_record(manifest: Manifest | None) -> dict[str, Any]:
-    return {"checksum": manifest.checksum, "bytes": manifest.size_bytes} if manifest else {"checksum": "", "bytes": 0}
-
-
 def _names(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

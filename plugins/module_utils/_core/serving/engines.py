@@ -12,94 +12,19 @@ TGI 3.3.7, Triton 2.6x (25.x) and llama.cpp of autumn 2026.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.flags import (
     POSITIONAL,
     FlagStyle,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.launch import Launch, Profile
 
 METRICS_PORT_OFFSET = 1000
 GRPC_PORT_OFFSET = 2000
-WORKER_BASE_PORT = 20000
-WORKER_PORTS = 50
 VLLM_MEMORY_SHARE = 0.92
 SGLANG_MEMORY_SHARE = 0.88
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What one start of an engine depends on; paths are on the host, empty when there is none.
-
-    ``accelerator_share`` is what the catalogue asks for: 2.0 means two whole
-    accelerators, 0.5 half of the memory of one that is shared.
-    """
-
-    model_path: str
-    cache_dir: str
-    alias: str
-    name: str
-    host: str
-    port: int
-    slot: int
-    accelerators: tuple[int | str, ...]
-    accelerator_share: float
-    cpu_cores: float
-    api_key_file: str
-    engine_args: Any
-    where: str
-    drain_seconds: float = 0.0
-
-    @property
-    def memory_share(self) -> float:
-        """The part (0, 1] of each of its accelerators' memory that is its own."""
-        return self.accelerator_share if 0 < self.accelerator_share < 1 else 1.0
-
-    @property
-    def worker_port(self) -> int:
-        return WORKER_BASE_PORT + WORKER_PORTS * self.slot
-
-    def require_model(self) -> str:
-        if not self.model_path:
-            raise InputError(
-                "there is nothing to load: the host has no path for the model",
-                where=self.where,
-                remedy="Give the model an artifact in the catalogue",
-            )
-        return self.model_path
-
-
-def _nothing(_launch: Launch) -> dict[str, str]:
-    return {}
-
-
-@dataclass(frozen=True)
-class Profile:
-    """One engine's ways.
-
-    ``flags`` gets the executable too, since a program can be started in more than one way.
-    ``drains``: the engine finishes running work on SIGTERM, for up to ``drain_seconds``
-    where it can be told; ``stop_margin_seconds`` is the time on top for its teardown.
-    ``probe``: what proves readiness: a first answered ``completion`` (Triton has its own
-    readiness of server and model instead), or ``health`` where no more is known.
-    """
-
-    executable: tuple[str, ...]
-    flags: Callable[[Launch, Sequence[str]], dict[str, Any]]
-    style: FlagStyle
-    environment: Callable[[Launch], dict[str, str]] = _nothing
-    secrets: Callable[[Launch], dict[str, str]] = _nothing
-    health_path: str = "/health"
-    ready_path: str = "/health"
-    metrics_port: Callable[[Launch], int] = field(default=lambda launch: launch.port)
-    probe: str = "completion"
-    drains: bool = True
-    stop_margin_seconds: float = 30.0
-    success_exit_statuses: tuple[str, ...] = ()
-    shared_memory_gib: Callable[[Launch], float] = field(default=lambda launch: 0.0)
-    notes: tuple[str, ...] = ()
 
 
 def _whole_accelerators(launch: Launch) -> int | None:

@@ -17,24 +17,25 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Callable
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import ENGINES
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import quoting
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.engines import (
-    PROFILES,
-    Launch,
-)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.engines import PROFILES
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.flags import merge_flags
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.launch import Launch, Profile
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.pinning import pin_devices
 
 DEFAULT_DRAIN_SECONDS = 30.0
 DEFAULT_READY_TIMEOUT_SECONDS = 900.0
 ALL_INTERFACES = ("0.0.0.0", "::", "*", "")
 SECRET_WRAPPER = 'key="$(cat -- "$2")" && export "$1=$key" && shift 2 && exec "$@"'
+
+# Replaces the placeholders in one word.
+Fill = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -119,50 +120,41 @@ def build_service(
         return default if value is None else documents.expect_number(value, what=key, where=where, minimum=0)
 
     launch = _launch(name, placement, model, paths or {}, bind_address, where)
-    drain = seconds("drain_seconds", DEFAULT_DRAIN_SECONDS)
-    launch = replace(launch, drain_seconds=drain)
     fill = _placeholders(launch, paths or {})
-    secret_environment = dict(profile.secrets(launch))
-    argv = [fill(word) for word in _executable(model, profile.executable, where)]
-    defaults = profile.flags(launch, argv)
-    argv += [fill(word) for word in merge_flags(defaults, model.get("engine_args"), profile.style, where=where)]
-    quoting.check_argv(argv, where=where)
-    for variable, path in sorted(secret_environment.items(), reverse=True):
-        argv = ["/bin/sh", "-c", SECRET_WRAPPER, "sh", variable, path, *argv]
-    quoting.check_argv(argv, where=where)
-    environment = pin_devices(
+    pinned = pin_devices(
         launch.accelerators,
         accelerator_type=accelerator_type,
         vendor=accelerator_vendor,
         uuids=accelerator_uuids if str(model.get("pin_by") or "uuid") == "uuid" else (),
         where=where,
     )
-    environment.update(profile.environment(launch))
-    environment = _with_own_environment(environment, model.get("environment"), fill, where)
+    environment = {**pinned, **profile.environment(launch)}
+    health_path = str(model.get("health_path") or "")
+    base = f"http://{_reachable(launch.host)}"
     return Service(
-        name=service_name(name, launch.slot),
+        name=launch.name,
         model=name,
         version=str(placement.get("version") or model.get("version", "0")),
         slot=launch.slot,
         engine=engine,
         alias=launch.alias,
-        argv=tuple(argv),
-        environment=environment,
+        argv=tuple(_command_line(launch, profile, model, fill)),
+        environment=_with_own_environment(environment, model.get("environment"), fill, where),
         host=launch.host,
         port=launch.port,
-        url=f"http://{_reachable(launch.host)}:{launch.port}",
-        health_path=str(model.get("health_path") or profile.health_path),
-        ready_path=str(model.get("health_path") or profile.ready_path),
-        metrics_url=f"http://{_reachable(launch.host)}:{profile.metrics_port(launch)}/metrics",
+        url=f"{base}:{launch.port}",
+        health_path=health_path or profile.health_path,
+        ready_path=health_path or profile.ready_path,
+        metrics_url=f"{base}:{profile.metrics_port(launch)}/metrics",
         probe=str(model.get("probe") or profile.probe),
-        drain_seconds=drain,
-        stop_timeout_seconds=drain + profile.stop_margin_seconds if profile.drains else profile.stop_margin_seconds,
-        ready_timeout_seconds=seconds("ready_timeout_seconds", DEFAULT_READY_TIMEOUT_SECONDS),
+        drain_seconds=launch.drain_seconds,
+        stop_timeout_seconds=profile.stop_timeout_seconds(launch.drain_seconds),
+        ready_timeout_seconds=_seconds(model, "ready_timeout_seconds", DEFAULT_READY_TIMEOUT_SECONDS, where),
         success_exit_statuses=profile.success_exit_statuses,
         shared_memory_gib=profile.shared_memory_gib(launch),
         accelerators=launch.accelerators,
         api_key_file=launch.api_key_file,
-        secret_environment=secret_environment,
+        secret_environment=profile.secrets(launch),
         notes=tuple(_notes(launch, profile.notes)),
     )
 
@@ -219,8 +211,25 @@ def _launch(
         cpu_cores=cores,
         api_key_file=str(model.get("api_key_file") or ""),
         engine_args=model.get("engine_args"),
+        drain_seconds=_seconds(model, "drain_seconds", DEFAULT_DRAIN_SECONDS, where),
         where=where,
     )
+
+
+def _command_line(launch: Launch, profile: Profile, model: Mapping[str, Any], fill: Fill) -> list[str]:
+    """The engine's own words, behind a shell that reads its secrets when it has any."""
+    argv = [fill(word) for word in _executable(model, profile.executable, launch.where)]
+    flags = merge_flags(profile.flags(launch, argv), model.get("engine_args"), profile.style, where=launch.where)
+    argv += [fill(word) for word in flags]
+    quoting.check_argv(argv, where=launch.where)
+    for variable, path in sorted(profile.secrets(launch).items(), reverse=True):
+        argv = ["/bin/sh", "-c", SECRET_WRAPPER, "sh", variable, path, *argv]
+    return argv
+
+
+def _seconds(model: Mapping[str, Any], key: str, default: float, where: str) -> float:
+    value = model.get(key)
+    return default if value is None else documents.expect_number(value, what=key, where=where, minimum=0)
 
 
 def _executable(model: Mapping[str, Any], default: Sequence[str], where: str) -> list[str]:
@@ -239,7 +248,7 @@ def _executable(model: Mapping[str, Any], default: Sequence[str], where: str) ->
         raise InputError(f"executable is neither a command nor a list of words ({error})", where=where) from error
 
 
-def _placeholders(launch: Launch, paths: Mapping[str, Any]) -> Any:
+def _placeholders(launch: Launch, paths: Mapping[str, Any]) -> Fill:
     """A function that fills ``{port}``, ``{model_path}`` ...; braces of any other kind (JSON) stay as they are."""
     values = {str(key): str(value) for key, value in paths.items() if value}
     values.update(port=str(launch.port), host=launch.host, slot=str(launch.slot), alias=launch.alias, name=launch.name)
@@ -260,7 +269,7 @@ def _placeholders(launch: Launch, paths: Mapping[str, Any]) -> Any:
     return lambda text: pattern.sub(value_of, text)
 
 
-def _with_own_environment(environment: Mapping[str, str], own: Any, fill: Any, where: str) -> dict[str, str]:
+def _with_own_environment(environment: Mapping[str, str], own: Any, fill: Fill, where: str) -> dict[str, str]:
     merged = dict(environment)
     for key, value in documents.expect_mapping(own or {}, what="environment", where=where).items():
         if value is None:

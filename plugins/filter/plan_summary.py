@@ -38,6 +38,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.summary import summary_lines
 

@@ -93,6 +93,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import service

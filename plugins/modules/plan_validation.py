@@ -145,6 +145,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import PlanRefusedError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import (
     parse_hosts,
     parse_models,
@@ -179,7 +180,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     except RefusedPlanError as error:
         return {
             "failed": True,
-            "msg": error.message,
+            "msg": PlanRefusedError(error.what, where=params["plan"], remedy=error.remedy).message,
             "error_kind": "PlanRefusedError",
             "refused_because": error.because,
         }

@@ -45,7 +45,9 @@ class Fleet:
     run_dir: Path
     models: dict[str, Any] = field(default_factory=dict)
 
-    def write_inventory(self, name: str = "hosts.yml", *, hosts: dict[str, Any] | None = None, **variables: Any) -> Path:
+    def write_inventory(
+        self, name: str = "hosts.yml", *, hosts: dict[str, Any] | None = None, **variables: Any
+    ) -> Path:
         path = self.root / name
         common = {
             "ansible_connection": "local",

@@ -5,7 +5,6 @@ The tests of this file build on each other, in order: one fleet lives through al
 
 from __future__ import annotations
 
-import csv
 import gzip
 import json
 import math
@@ -13,9 +12,9 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Iterator
 
 import pytest
 from loop_fleet import HOSTS, Fleet, make_fleet
@@ -35,13 +34,14 @@ def demand(step: int, *, level: float) -> float:
 
 
 def write_history(path: Path, *, days: int = 12, levels: dict[str, float] | None = None) -> Path:
-    opened = gzip.open(path, "wt", newline="") if path.suffix == ".gz" else path.open("w", newline="")
-    with opened as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["series", "timestamp", "value"])
-        for name, level in sorted((levels or {"chat": 8.0, "code": 3.0}).items()):
-            for step in range(days * 144):
-                writer.writerow([name, f"{START + step * STEP:%Y-%m-%dT%H:%M:%SZ}", round(demand(step, level=level), 4)])
+    lines = ["series,timestamp,value"]
+    for name, level in sorted((levels or {"chat": 8.0, "code": 3.0}).items()):
+        lines += [
+            f"{name},{START + step * STEP:%Y-%m-%dT%H:%M:%SZ},{demand(step, level=level):.4f}"
+            for step in range(days * 144)
+        ]
+    text = ("\n".join(lines) + "\n").encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
     return path
 
 
@@ -140,7 +140,7 @@ def test_a_killed_process_and_removed_files_are_repaired_and_nothing_else(fleet:
     assert {name: after[name] for name in [robbed, *others]} == {name: before[name] for name in [robbed, *others]}
     assert (fleet.root / host / "etc" / f"{service}.ini").exists()
     assert list((fleet.root / host / "opt" / "models" / model).glob("1.0*"))
-    untouched = {name for name in HOSTS} - {host, victim.split("/")[0]}
+    untouched = set(HOSTS) - {host, victim.split("/")[0]}
     assert all(run.changed()[name] == 0 for name in untouched)
     assert set(fleet.play("apply").changed().values()) == {0}
 
@@ -182,7 +182,7 @@ def test_a_plan_from_yesterday_is_refused(fleet: Fleet) -> None:
     yesterday = datetime.fromisoformat(created.replace("Z", "+00:00")) - timedelta(days=1)
     fleet.plan_path.write_bytes(good.replace(created.encode(), f"{yesterday:%Y-%m-%dT%H:%M:%SZ}".encode()))
     try:
-        refused(fleet, ["older than"])
+        refused(fleet, [str(fleet.plan_path), "24 h", "the limit is 1 h", "Plan again"])
         assert fleet.play("apply", apply_plan_max_age_seconds=0).code == 0
     finally:
         fleet.plan_path.write_bytes(good)

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from module_command import run_module
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import (
     InputError,
     ModelOpsError,
@@ -23,7 +25,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import artifact_source
 from ansible_collections.modelops.datacenter.plugins.modules import model_artifact
-from module_command import run_module
 
 CONTENT = bytes(range(256)) * 2000
 

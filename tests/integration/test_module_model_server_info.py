@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.modelops.datacenter.plugins.modules import model_server_info
 from module_command import ROOT, run_module
+
+from ansible_collections.modelops.datacenter.plugins.modules import model_server_info
 
 LAUNCHER = ROOT / "roles" / "deploy" / "files" / "llama_server.py"
 TINY_MODEL = ROOT / "inventories" / "demo" / "tiny_model.py"

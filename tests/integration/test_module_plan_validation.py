@@ -20,9 +20,10 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "planning"))
 
+from planning_builders import CATALOGUE, FLEET, RUNNING, sealed_plan  # noqa: E402
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment  # noqa: E402
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import write_plan  # noqa: E402
-from planning_builders import CATALOGUE, FLEET, RUNNING, sealed_plan  # noqa: E402
 
 
 def ansible(*arguments: str) -> subprocess.CompletedProcess[str]:

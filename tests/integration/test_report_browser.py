@@ -13,8 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))
 
 import report_samples
-from ansible_collections.modelops.datacenter.plugins.modules.capacity_report import execute
 from report_browser import Browser, find_chromium
+
+from ansible_collections.modelops.datacenter.plugins.modules.capacity_report import execute
 
 pytestmark = [
     pytest.mark.browser,

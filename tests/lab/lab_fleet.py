@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import (
     Replica,
@@ -101,7 +102,9 @@ class LabFleet:
 
     def pids(self) -> dict[str, int]:
         """Main process of every replica unit, by host and unit; 0 where there is none."""
-        script = "for u in $(ls /etc/systemd/system | grep ^modelops-); do echo $u $(systemctl show -P MainPID $u); done"
+        script = (
+            "for u in $(ls /etc/systemd/system | grep ^modelops-); do echo $u $(systemctl show -P MainPID $u); done"
+        )
         found = {}
         for host in sorted({replica.host for replica in self.running}):
             for line in self.sh(host, script).splitlines():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.accelerators import amd, ascend, nvidia
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.accelerators.devices import ToolError, number
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.accelerators.inventory import (

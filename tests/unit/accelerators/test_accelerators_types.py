@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.accelerators.names import (
     normalise_type,
     sold_size_gb,

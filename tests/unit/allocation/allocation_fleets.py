@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
+from hypothesis import strategies as st
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.plan_document import (
     Inputs,
     Policy,
@@ -18,7 +20,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet im
     parse_models,
     parse_replicas,
 )
-from hypothesis import strategies as st
 
 NOW = 1_800_000_000.0
 TYPES = {"h100-80gb": (8, 80.0, 24.0), "l40s-48gb": (4, 48.0, 6.0)}

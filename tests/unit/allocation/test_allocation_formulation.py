@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from allocation_fleets import host, model
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation import (
     problem as problem_file,
 )
@@ -197,5 +198,5 @@ def test_churn_price_keeps_what_runs_when_moving_would_save_less():
     for churn_hours, hosts_used in ((0.03, 0), (0.0, 1)):
         problem = build_problem(fleet, catalogue, demands, running, churn_hours=churn_hours)
         counts = replica_counts(problem).replicas
-        kept = counts[[k for k in range(2) if problem.classes[problem.pair_class[k]].hosts == ("a",)][0]]
+        kept = counts[next(k for k in range(2) if problem.classes[problem.pair_class[k]].hosts == ("a",))]
         assert kept == 1 - hosts_used

@@ -9,14 +9,15 @@ from collections import Counter
 
 import pytest
 from allocation_fleets import check_room, count, host, model, plan, replica
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.rooms import HostRoom
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import (
     parse_hosts,
     parse_models,
     parse_replicas,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def room(**fields) -> HostRoom:

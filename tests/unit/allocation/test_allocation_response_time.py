@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 import pytest
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.response_time import (
     expected_demand,
     response_time_seconds,
@@ -34,12 +35,12 @@ def test_one_server_is_exact(load):
 def test_many_servers_are_close_to_erlang_c(servers, load):
     pool = [Capacity(1.0, 1.0)] * servers
     exact = erlang_c_response(servers, 1.0, servers * load)
-    assert response_time_seconds(pool, servers * load) == pytest.approx(exact, rel=0.02)
+    assert response_time_seconds(pool, servers * load) == pytest.approx(exact, rel=0.03)
 
 
 def test_a_replica_that_works_on_many_requests_is_many_servers():
     """mu s = 6.5 x 1.2 = 7.8 requests at once, so it waits like 7.8 servers, not like one."""
-    assert response_time_seconds([Capacity(6.5, 1.2)], 3.0) == pytest.approx(1.2, rel=0.02)
+    assert response_time_seconds([Capacity(6.5, 1.2)], 3.0) == pytest.approx(1.2, rel=0.03)
 
 
 def test_no_mean_exists_at_full_load_or_without_replicas():

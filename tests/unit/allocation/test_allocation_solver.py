@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation import solver
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.formulation import LinearModel
 from scipy import sparse
 from scipy.optimize import LinearConstraint, milp
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation import solver
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.formulation import LinearModel
 
 DATA = Path(os.environ.get("MODELOPS_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from forecast_samples import load_reference, make_series
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.engine import forecast_series
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import parse_options
-from forecast_samples import load_reference, make_series
 
 SAMPLE = 40
 LEVELS = [0.025, 0.5, 0.95, 0.975]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast import arima
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.arima import SubsetAutoregression
 from forecast_samples import daily_demand
 from statsmodels.tsa.ar_model import AutoReg
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast import arima
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.arima import SubsetAutoregression
 
 DAY = 24
 

@@ -10,14 +10,15 @@ import json
 
 import numpy as np
 import pytest
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import canonical_bytes
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.engine import forecast_series
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import parse_options
 from forecast_samples import ROOT, daily_demand, make_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import canonical_bytes
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.engine import forecast_series
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import parse_options
 
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "forecast.schema.json").read_text(encoding="utf-8"))
 

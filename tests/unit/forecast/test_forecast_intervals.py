@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import (
     calibrate,
     masked_quantiles,
@@ -18,7 +20,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     t_quantile,
     tail_allowance,
 )
-from scipy import stats
 
 LEVELS = (0.05, 0.5, 0.9, 0.95)
 

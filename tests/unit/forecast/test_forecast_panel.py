@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from forecast_samples import daily_demand
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import (
     lay_out,
@@ -28,7 +30,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     parse_options,
     periods_for,
 )
-from forecast_samples import daily_demand
 
 
 @pytest.mark.parametrize(

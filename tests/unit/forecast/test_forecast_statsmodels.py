@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from forecast_samples import daily_demand, make_series
+from statsmodels.tsa.statespace.sarimax import SARIMAX
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import canonical_bytes
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast import statsmodels_engines
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.engine import forecast_series
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import parse_options
-from forecast_samples import daily_demand, make_series
-from statsmodels.tsa.statespace.sarimax import SARIMAX
 
 
 def _options(**params):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.describe import describe
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 

@@ -21,6 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import (
     InputError,
     ModelOpsError,

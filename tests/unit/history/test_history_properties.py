@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.table import (
     read_history,
     write_history,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 VALUES = st.one_of(st.none(), st.floats(0, 1e12, allow_subnormal=False), st.integers(0, 10**6).map(float))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.counters import rates
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
-from hypothesis import given
-from hypothesis import strategies as st
 
 NAN = float("nan")
 

@@ -9,6 +9,10 @@ import math
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from planning_builders import model, replica
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.demand import (
@@ -16,9 +20,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
     lead_times,
     planned_demand,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from planning_builders import model, replica
 
 NAN = float("nan")
 CHAT = model("chat", min_replicas=1, startup_seconds=600.0)

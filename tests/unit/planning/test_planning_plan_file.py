@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from planning_builders import CATALOGUE, FLEET, RUNNING, sealed_plan
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError, PlanRefusedError
@@ -30,7 +32,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
     write_plan,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.refusal import RefusedPlanError
-from planning_builders import CATALOGUE, FLEET, RUNNING, sealed_plan
 
 CREATED = parse_moment("2026-11-23T18:00:00Z")
 

@@ -9,6 +9,8 @@ import random
 from typing import Any
 
 import pytest
+from planning_builders import RUNNING, random_fleet, random_placement, sealed_plan
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica, parse_replicas
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.rollout import (
@@ -18,7 +20,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
     review,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.waves import order_waves
-from planning_builders import RUNNING, random_fleet, random_placement, sealed_plan
 
 Records = list[dict[str, Any]]
 CHAT_OLD, CODE = RUNNING

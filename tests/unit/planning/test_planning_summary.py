@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import pytest
+from planning_builders import sealed_plan
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.summary import summary_lines
-from planning_builders import sealed_plan
 
 
 def test_a_small_plan_reads_like_this() -> None:

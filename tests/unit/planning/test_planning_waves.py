@@ -11,9 +11,10 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
+from planning_builders import host, model, random_fleet, random_placement, replica, share_of
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model, Replica
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.waves import Waves, order_waves
-from planning_builders import host, model, random_fleet, random_placement, replica, share_of
 
 EPSILON = 1e-6
 

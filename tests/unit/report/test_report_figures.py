@@ -9,6 +9,9 @@ import math
 
 import pytest
 import report_samples
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.figures import (
     figure,
@@ -18,8 +21,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.f
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.inputs import ReportInputs
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.view import view_of
-from hypothesis import given
-from hypothesis import strategies as st
 
 SAMPLES = st.lists(st.one_of(st.just(math.nan), st.integers(0, 999).map(float)), min_size=1, max_size=300)
 

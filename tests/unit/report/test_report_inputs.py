@@ -9,6 +9,7 @@ import copy
 
 import pytest
 import report_samples
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import PlanRefusedError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.inputs import check_forecast, check_plan
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.markup import (
     Cell,
     Column,
@@ -14,8 +17,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.m
     embedded_json,
     table,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 @given(st.dictionaries(st.text(), st.text()))

@@ -12,6 +12,7 @@ import sys
 
 import pytest
 import report_samples
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import (
     InputError,
     MissingLibraryError,

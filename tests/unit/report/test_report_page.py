@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 
 import pytest
 import report_samples
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.inputs import ReportInputs
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.markup import VOID_ELEMENTS
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.page import render

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report import words
 
 

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import artifact_source, artifact_store
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.artifact_store import Store, superseded

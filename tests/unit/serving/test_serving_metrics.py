@@ -9,6 +9,9 @@ import math
 
 import pytest
 import serving_samples as samples
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.exposition import (
     histogram_quantile,
@@ -18,8 +21,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.
     normalise,
     throughput,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOTHING = {"p50": None, "p95": None, "mean": None}
 # LATENCY: half of the calls are done within 0.2 s; 95 % lies above the last finite bound, 0.4 s; 25 s for 100 calls.

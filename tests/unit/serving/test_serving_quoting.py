@@ -12,11 +12,12 @@ import subprocess
 import sys
 
 import pytest
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import quoting
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from supervisor.options import ServerOptions, UnhosedConfigParser
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import quoting
 
 WORDS = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zl", "Zp")), max_size=12)
 TRICKY = st.text(st.sampled_from("ab \"'\\$%;#{}`=,*~-:éx1"), max_size=12)

@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import process
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.readiness import (
     Target,

@@ -10,6 +10,7 @@ import subprocess
 from typing import Any
 
 import pytest
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import ENGINES
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.service import (

@@ -102,15 +102,14 @@ def fill_gaps(values: Any, periods: tuple[int, ...]) -> Any:
         return values
     n = values.size
     where = np.arange(n)
-    width = periods[0] if periods else 1
-    level = _rolling_mean(values, known, width, COMPLETE)
     profile = np.zeros(n)
     for period in [period for period in periods if 3 * period <= n] or periods[:1]:
+        level = _rolling_mean(values, known, period, COMPLETE)
         phase = where % period
         count = np.bincount(phase[known], minlength=period)
         total = np.bincount(phase[known], weights=(values - level)[known], minlength=period)
         profile = np.where(count[phase] > 0, total[phase] / np.maximum(count[phase], 1), profile)
-    level = _rolling_mean(values - profile, known, width, 0.0)
+    level = _rolling_mean(values - profile, known, periods[0] if periods else 1, 0.0)
     return np.where(known, values, np.maximum(level + profile, 0.0))
 
 

@@ -140,6 +140,10 @@ options:
         description: What counts as an answer.
         type: str
         default: completion
+      health_path:
+        description: Path that answers when the server is healthy; the engine's own when empty.
+        type: str
+        default: ''
       address:
         description: Address the replica listens on.
         type: str
@@ -293,6 +297,7 @@ SERVICE_SPEC = {
     "served_name": {"type": "str", "default": ""},
     "url": {"type": "str", "required": True},
     "probe": {"type": "str", "default": "completion"},
+    "health_path": {"type": "str", "default": ""},
     "address": {"type": "str", "default": "127.0.0.1"},
     "api_key_file": {"type": "path", "no_log": False},
     "memory_gib": {"type": "float", "default": 0},

@@ -63,7 +63,7 @@ class Run:
 
     def did(self) -> list[str]:
         """What the summary says was done, without the measured times."""
-        return sorted(re.findall(r"- '?(lab-\w+: \w+ (?:the files of )?modelops-[\w.-]+)", self.output))
+        return sorted(re.findall(r"^ +- '?(lab-\w+: .+?)(?: \(first answer .*)?'?$", self.output, re.MULTILINE))
 
 
 class LabFleet:

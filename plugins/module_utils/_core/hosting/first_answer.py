@@ -13,13 +13,13 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.lifecycle import (
     Answer,
     ReplicaService,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.managers import ServiceManager
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import process, readiness
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.credentials import read_key
 
 LOOK_AT_MANAGER_EVERY_SECONDS = 5.0
 
@@ -44,7 +44,8 @@ class FirstAnswer:
             engine=service.engine,
             model=service.served_name,
             probe=service.probe,
-            api_key=_read_key(service.api_key_file),
+            health_path=service.health_path,
+            api_key=read_key(service.api_key_file),
             request_timeout_seconds=self.request_timeout_seconds,
         )
         began = time.monotonic()
@@ -63,17 +64,3 @@ class FirstAnswer:
                 )
             if waited >= service.ready_timeout_seconds:
                 return Answer(False, reason=f"{found.reason}, after {waited:.0f} s")
-
-
-def _read_key(path: str) -> str:
-    if not path:
-        return ""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return stream.readline().strip()
-    except OSError as error:
-        raise InputError(
-            f"cannot read the API key ({error.strerror})",
-            where=path,
-            remedy="Put the key there or correct api_key_file",
-        ) from error

@@ -50,6 +50,7 @@ class ReplicaService:
     probe: str
     address: str
     port: int
+    health_path: str = ""
     api_key_file: str = ""
     memory_gib: float = 0.0
     ready_timeout_seconds: float = 900.0
@@ -110,7 +111,7 @@ class Outcome:
                 lines.append(
                     f"{verb} {name}" + (f" (first answer after {seconds:.1f} s)" if seconds is not None else "")
                 )
-        return lines + [f"put the files of {name} right" for name in self.mended]
+        return lines + [f"put the definition of {name} right" for name in self.mended]
 
 
 class HostState:
@@ -229,10 +230,11 @@ def _ensure(
     running = manager.is_running(service.name)
     current = running and state.digest_of(service) == service.digest
     act = not running or (not current and restart_changed)
+    mend = bool(wrong) or not manager.starts_at_boot(service.name)
     if running and not current and not restart_changed:
         outcome.pending_restarts.append(service.name)
     if dry_run:
-        (outcome.started if not running else outcome.restarted if act else outcome.mended if wrong else []).append(
+        (outcome.started if not running else outcome.restarted if act else outcome.mended if mend else []).append(
             service.name
         )
         return
@@ -246,7 +248,7 @@ def _ensure(
         (manager.restart if running else manager.start)(service.name)
         state.update(enter=[{**service.record, "digest": service.digest}])
         (outcome.restarted if running else outcome.started).append(service.name)
-    elif wrong:
+    elif mend:
         if service.name not in outcome.pending_restarts:
             manager.reload(service.name)
         outcome.mended.append(service.name)

@@ -30,7 +30,10 @@ class ServiceManager(Protocol):
         """Make the manager itself run. Returns whether it had to be started."""
 
     def reload(self, name: str) -> None:
-        """Take notice of changed definition files of ``name``; running services go on."""
+        """Take notice of changed definition files of ``name`` and start it at boot; running services go on."""
+
+    def starts_at_boot(self, name: str) -> bool:
+        """False when a reboot would end the service for good."""
 
     def is_running(self, name: str) -> bool:
         """True when the service's main process is up, answering or not."""
@@ -97,6 +100,10 @@ class SystemdManager:
 
     def reload(self, name: str) -> None:
         _expect([*self._systemctl, "daemon-reload"])
+        _expect([*self._systemctl, "enable", "--quiet", _unit(name)])
+
+    def starts_at_boot(self, name: str) -> bool:
+        return _run([*self._systemctl, "is-enabled", "--quiet", _unit(name)])[0] == 0
 
     def is_running(self, name: str) -> bool:
         # "activating" is also the wait between two crashes, so only "active" counts.
@@ -166,6 +173,9 @@ class SupervisordManager:
 
     def reload(self, name: str) -> None:
         self._ctl("update", name)
+
+    def starts_at_boot(self, name: str) -> bool:
+        return True  # its definition file says so
 
     def is_running(self, name: str) -> bool:
         return self._status(name) in ("RUNNING", "STARTING")

@@ -27,6 +27,7 @@ COPIED = (
     "served_name",
     "url",
     "probe",
+    "health_path",
     "address",
     "memory_gib",
     "ready_timeout_seconds",

@@ -224,7 +224,7 @@ def test_a_replica_that_is_planned_no_more_leaves_nothing(fleet: LabFleet) -> No
     left = "ls -d /etc/systemd/system/*modelops-keyed* /etc/systemd/system/*/*modelops-keyed* /etc/modelops/*keyed*"
     assert fleet.sh("lab-a1", f"{left} /proc/{gone} 2>/dev/null", check=False) == ""
     assert fleet.sh("lab-a1", "find /sys/fs/cgroup -name 'modelops-keyed*'") == ""
-    assert fleet.sh("lab-a1", "pgrep -f -- '--alias keyed'", check=False) == ""
+    assert fleet.sh("lab-a1", "pgrep -f -- '[-]-alias keyed'", check=False) == ""
     assert fleet.sh("lab-a1", "systemctl list-units --all --no-legend 'modelops-keyed*'") == ""
 
 

@@ -95,7 +95,7 @@ RULES: list[tuple[str, Any, Any, tuple[tuple[float, float], ...], str, int]] = [
         "observed",
         FREE,
     ),
-    ("not usable", document(chat=series(usable=False)), {"chat": 5.0}, ((0.5, 6.0),), "observed", FREE),
+    ("not usable", document(chat=series(usable=False)), {"chat": 5.0}, ((0.5, 6.0),), "observed", HELD),
     (
         "not usable, history ends in a gap",
         document(chat=series(usable=False, recent_maximum=None)),
@@ -163,7 +163,7 @@ RULES: list[tuple[str, Any, Any, tuple[tuple[float, float], ...], str, int]] = [
         None,
         ((0.5, 2.4),),
         "observed",
-        FREE,
+        HELD,
     ),
     (
         "regions are added up",
@@ -175,7 +175,7 @@ RULES: list[tuple[str, Any, Any, tuple[tuple[float, float], ...], str, int]] = [
     ),
     (
         "one region reactive",
-        document(**{"chat|eu": series(), "chat|us": series(usable=False)}),
+        document(**{"chat|eu": series(), "chat|us": series(beats_seasonal_naive=False)}),
         {"chat": 3.0},
         ((0.5, 8.9), (0.95, 16.4)),
         "forecast",

@@ -37,6 +37,7 @@ class HostRoom:
         self._free = list(self._offers)
         self._share = [1.0] * host.accelerator_count
         self._memory = [host.accelerator_memory_gib or float("inf")] * host.accelerator_count
+        self._fits: dict[str, bool] = {}  # answers of can_take until the next replica is taken
 
     def copy(self) -> HostRoom:
         """The same room, to be filled on its own."""
@@ -47,6 +48,12 @@ class HostRoom:
 
     def can_take(self, model: Model) -> bool:
         """Whether one more replica of the model fits beside what was taken."""
+        fits = self._fits.get(model.name)
+        if fits is None:
+            fits = self._fits[model.name] = self._has_room(model)
+        return fits
+
+    def _has_room(self, model: Model) -> bool:
         limit = model.max_replicas_per_host
         if resources.replicas_per_host(model, self.host) == 0 or (
             limit is not None and self.models[model.name] >= limit
@@ -77,6 +84,7 @@ class HostRoom:
 
     def take(self, model: Model, indexes: Collection[int]) -> None:
         """Book one replica on these accelerators."""
+        self._fits.clear()
         takes = resources.need(model, self.host.accelerator_type)
         self._free = [free - taken for free, taken in zip(self._free, takes)]
         share, memory = _per_accelerator(takes, len(indexes))

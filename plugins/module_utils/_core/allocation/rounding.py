@@ -5,9 +5,9 @@
 """Whole replicas from a fractional plan: floor, then repair.
 
 The linear programme says what is worth having; its floor is admissible, and loses at
-most one replica a pair. The repair adds replicas, dearest missing demand first, on the
-pairs with the largest lost fraction first and then the cheapest per request, as long as
-the class has room and the model wants more.
+most one replica a pair. The repair serves what is missing then, models with the dearest
+requests first, each on the class where finishing the model costs least, as long as
+there is room.
 
 Source: rounding with greedy repair, as for multidimensional knapsacks (Kellerer,
 Pferschy, Pisinger: Knapsack Problems, 2004, section 9).
@@ -34,28 +34,25 @@ def rounded(problem: Problem, fractional: Array) -> Array:
     replicas = np.floor(np.maximum(fractional, 0.0) + TOLERANCE)
     free = problem.room * problem.host_count[:, None] - used_room(problem, replicas)
     model_count = len(problem.models)
-    capacity = np.bincount(problem.pair_model, weights=problem.rate * replicas, minlength=model_count)
+    missing = demand(problem) - np.bincount(problem.pair_model, weights=problem.rate * replicas, minlength=model_count)
     per_model = np.bincount(problem.pair_model, weights=replicas, minlength=model_count)
-    missing = demand(problem) - capacity
-    lost = fractional - replicas
-    order = np.lexsort((np.arange(problem.pairs), problem.cost / problem.rate, -np.round(lost, 6)))
-    pairs_of: list[list[int]] = [[] for _ in range(model_count)]
-    for pair in order.tolist():
-        pairs_of[problem.pair_model[pair]].append(pair)
     for m in _by_urgency(problem):
-        for pair in pairs_of[m]:
-            wanted = max(missing[m] / problem.rate[pair], problem.floor[m] - per_model[m])
-            count = min(
-                np.ceil(wanted - TOLERANCE),
-                problem.ceiling[m] - per_model[m],
-                problem.upper[pair] - replicas[pair],
-                _room_for(problem.need[pair], free[problem.pair_class[pair]]),
-            )
+        pairs = np.flatnonzero(problem.pair_model == m)
+        while len(pairs):
+            wanted = np.maximum(missing[m] / problem.rate[pairs], problem.floor[m] - per_model[m])
+            wanted = np.ceil(np.minimum(wanted, problem.ceiling[m] - per_model[m]) - TOLERANCE)
+            if not (wanted > 0).any():
+                break
+            best = int(np.lexsort((pairs, problem.cost[pairs] * wanted))[0])
+            pair = int(pairs[best])
+            space = _room_for(problem.need[pair], free[problem.pair_class[pair]])
+            count = min(wanted[best], problem.upper[pair] - replicas[pair], space)
             if count > 0:
                 replicas[pair] += count
                 free[problem.pair_class[pair]] -= count * problem.need[pair]
                 missing[m] -= count * problem.rate[pair]
                 per_model[m] += count
+            pairs = np.delete(pairs, best)
     return replicas
 
 

@@ -13,7 +13,7 @@ A forecast that did not beat seasonal naive in its own backtest, or that could n
 made, is replaced by what was seen: max(observed, recent maximum) x headroom.
 
 Scale-in needs evidence. When the forecast or the observation of a model is missing,
-stale or not a number, ``floor_replicas`` is what runs now: demand that cannot be read
+stale, not a number, or made from too short a history, ``floor_replicas`` is what runs now: demand that cannot be read
 never stops a replica. Zero that was really measured may go down to ``min_replicas``.
 """
 
@@ -204,7 +204,7 @@ def _decide(
     floor = model.min_replicas
     if running > floor and (hold_scale_in or not complete):
         floor = running
-        why = "scale-in is on hold" if complete else "demand that cannot be read stops nothing"
+        why = "scale-in is on hold" if complete else "what is not known of demand stops nothing"
         reasons.append(f"the {running} that run stay: {why}")
     ceiling = None if model.max_replicas is None else max(model.max_replicas, floor)
     return ModelDemand(

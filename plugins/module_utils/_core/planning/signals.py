@@ -126,13 +126,13 @@ def forecast_signal(
     latest = reading(entry.get("last_observed"), where=where) if recent is not None else None
     distrust = _distrust(entry)
     if distrust:
-        return _reactive(distrust, recent, latest, headroom)
+        return _reactive(distrust, recent, latest, headroom, complete=entry.get("usable") is True)
     window = _window(entry, window_seconds, as_of, where)
     if window.steps == 0:
         return Signal("forecast", (), None, False, f"the forecast ended at {format_moment(window.end)}")
     maxima, how = _window_maxima(entry, window, window_steps, where)
     if not maxima:
-        return _reactive("the forecast holds values that are not numbers", recent, latest, headroom)
+        return _reactive("the forecast holds values that are not numbers", recent, latest, headroom, complete=False)
     levels = _ascending(maxima)
     reason = f"forecast: {levels[-1][1]:.4g} requests/s at quantile {levels[-1][0]:g}, {how}"
     if window.truncated:
@@ -169,11 +169,11 @@ def _distrust(entry: Mapping[str, Any]) -> str:
     return ""
 
 
-def _reactive(why: str, recent: float | None, latest: float | None, headroom: float) -> Signal:
+def _reactive(why: str, recent: float | None, latest: float | None, headroom: float, *, complete: bool) -> Signal:
     if recent is None:
         return Signal("observed", (), None, False, f"{why}, and the latest samples of its history are missing")
     reason = f"reactive, because {why}: recent maximum {recent:.4g} requests/s x {headroom:g}"
-    return Signal("observed", ((KNOWN_LEVEL, recent * headroom),), latest, True, reason)
+    return Signal("observed", ((KNOWN_LEVEL, recent * headroom),), latest, complete, reason)
 
 
 def _window(entry: Mapping[str, Any], window_seconds: float, as_of: float | None, where: str) -> _Window:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) The modelops.datacenter founders
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -200,7 +199,7 @@ def _moment(text: str) -> float:
 
 
 def _model(text: str) -> tuple[str, float]:
-    name, _, rate = text.rpartition(":")
+    name, _unused, rate = text.rpartition(":")
     try:
         mean = float(rate)
     except ValueError:

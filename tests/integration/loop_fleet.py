@@ -133,7 +133,7 @@ class Fleet:
         for pidfile in self.run_dir.glob("*/supervisord.pid"):
             pid = int(pidfile.read_text())
             os.kill(pid, signal.SIGTERM)
-            for _ in range(200):
+            for _unused in range(200):
                 if not Path(f"/proc/{pid}").exists():
                     break
                 time.sleep(0.1)

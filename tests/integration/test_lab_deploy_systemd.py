@@ -22,8 +22,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica  # noqa: E402
 from lab_fleet import LabFleet, why_not  # noqa: E402
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica  # noqa: E402
 
 pytestmark = [pytest.mark.systemd, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "can run")]
 
@@ -197,21 +198,37 @@ def test_apply_mends_exactly_what_is_broken(fleet: LabFleet) -> None:
     weights = "/opt/modelops/models/chat/1/tiny.gguf"
     checksum = fleet.sh("lab-a1", f"sha256sum {weights}")
     fleet.sh("lab-a1", "systemctl stop modelops-keyed-1 && rm -r /opt/modelops/models/chat")
+    fleet.sh("lab-a1", "systemctl --quiet disable modelops-chat-0")
     definition = "/etc/systemd/system/modelops-chat-0.service /etc/modelops/modelops-chat-0.env"
-    fleet.sh("lab-b1", f"rm {definition} && systemctl daemon-reload && systemctl --quiet disable modelops-own-1")
+    fleet.sh("lab-b1", f"rm {definition} && systemctl daemon-reload")
     run = fleet.apply(ALL)
     assert run.code == 0, run.output
     assert run.did() == [
+        "lab-a1: put the definition of modelops-chat-0 right",
         "lab-a1: started modelops-keyed-1",
         "lab-b1: put the definition of modelops-chat-0 right",
-        "lab-b1: put the definition of modelops-own-1 right",
     ]
     after = fleet.pids()
     assert after.pop("lab-a1/modelops-keyed-1") > 0
     assert after == {name: pid for name, pid in before.items() if name in after}
     assert fleet.sh("lab-a1", f"sha256sum {weights}") == checksum
-    assert fleet.sh("lab-b1", "systemctl is-enabled modelops-chat-0 modelops-own-1") == "enabled\nenabled"
+    assert [fleet.sh(host, "systemctl is-enabled modelops-chat-0") for host in UNITS] == ["enabled"] * 2
     assert [complete(fleet, replica, KEY if replica is KEYED_A else "") for replica in ALL] == ["200"] * 4
+
+
+def test_settings_taken_up_by_hand_are_restarted_away(fleet: LabFleet) -> None:
+    before = fleet.pids()
+    unit = "/etc/systemd/system/modelops-own-1.service"
+    fleet.sh("lab-b1", f"sed -i 's/--alias own/--alias other/' {unit} && systemctl daemon-reload")
+    fleet.sh("lab-b1", "systemctl restart modelops-own-1")
+    by_hand = fleet.pids()["lab-b1/modelops-own-1"]
+    run = fleet.apply(ALL)
+    assert run.code == 0, run.output
+    assert run.did() == ["lab-b1: put the definition of modelops-own-1 right", "lab-b1: restarted modelops-own-1"]
+    after = fleet.pids()
+    assert after.pop("lab-b1/modelops-own-1") not in (0, by_hand)
+    assert after == {name: pid for name, pid in before.items() if name in after}
+    assert fleet.sh("lab-b1", "pgrep -f -- '[-]-alias other'", check=False) == ""
 
 
 def test_a_replica_that_is_planned_no_more_leaves_nothing(fleet: LabFleet) -> None:

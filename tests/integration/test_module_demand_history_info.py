@@ -263,7 +263,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=subprocess.STDOUT,
         )
     try:
-        for _ in range(100):
+        for _unused in range(100):
             try:
                 with urllib.request.urlopen(f"http://{address}/-/ready", timeout=1):
                     break

@@ -389,7 +389,7 @@ def test_an_owner(place: Place, weights: Path) -> None:
 def test_runs_side_by_side_fetch_once(place: Place, shop: Shop) -> None:
     results: list[dict[str, Any]] = []
     options = {"src": f"{shop.url}/tiny.gguf", "checksum": checksum(CONTENT)}
-    threads = [threading.Thread(target=lambda: results.append(place.run(**options))) for _ in range(4)]
+    threads = [threading.Thread(target=lambda: results.append(place.run(**options))) for _unused in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

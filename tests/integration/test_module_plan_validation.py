@@ -35,6 +35,7 @@ def ansible(*arguments: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         timeout=120,
+        check=False,
     )
 
 
@@ -44,7 +45,7 @@ def validate(*flags: str, **options: Any) -> dict[str, Any]:
         "ansible", "localhost", "-m", "modelops.datacenter.plan_validation", "-a", json.dumps(options), *flags
     )
     assert "Traceback" not in done.stdout + done.stderr
-    head, _, body = done.stdout.partition(" => ")
+    head, _unused, body = done.stdout.partition(" => ")
     result: dict[str, Any] = json.loads(body[: body.rindex("}") + 1])
     assert (done.returncode == 0) == ("FAILED" not in head)
     result["failed"] = done.returncode != 0

@@ -116,7 +116,7 @@ class Lab:
         if pidfile.exists():
             pid = int(pidfile.read_text())
             os.kill(pid, signal.SIGTERM)
-            for _ in range(100):
+            for _unused in range(100):
                 if not Path(f"/proc/{pid}").exists():
                     return
                 time.sleep(0.1)

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """How long the whole `plan` playbook takes, and where the time goes.
 
     .venv/bin/python tests/benchmarks/planning/plan_playbook.py [--hosts 20] [--repeat 3]
@@ -170,7 +169,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         hosts_file = inventory(Path(scratch), options.hosts)
         one_run(hosts_file)  # warm the file cache
-        best = min((one_run(hosts_file) for _ in range(options.repeat)), key=lambda run: run["wall_seconds"])
+        best = min((one_run(hosts_file) for _unused in range(options.repeat)), key=lambda run: run["wall_seconds"])
         core = core_cpu_seconds(hosts_file)
     result = {
         "date": datetime.now(tz=timezone.utc).strftime("%Y-%m-%d"),

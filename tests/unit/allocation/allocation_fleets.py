@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.plan_document import (
     Inputs,
@@ -20,7 +23,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet im
     parse_models,
     parse_replicas,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import plan_digest
 
+ROOT = Path(__file__).resolve().parents[3]
+SCHEMA = Draft202012Validator(json.loads((ROOT / "docs/schemas/plan.schema.json").read_text(encoding="utf-8")))
 NOW = 1_800_000_000.0
 TYPES = {"h100-80gb": (8, 80.0, 24.0), "l40s-48gb": (4, 48.0, 6.0)}
 
@@ -79,6 +85,14 @@ def count(document: dict[str, Any], **wanted: Any) -> int:
 
 def replica(host_name: str, slot: int, model_name: str, **fields: Any) -> dict[str, Any]:
     return {"host": host_name, "slot": slot, "model": model_name, "version": "1", **fields}
+
+
+def check_document(document: dict[str, Any]) -> None:
+    """The plan is of its schema, has its digest, and fits its hosts."""
+    SCHEMA.validate(document)
+    check_room(document)
+    assert document["digest"] == plan_digest(document)
+    assert "seconds" not in document["solver"]
 
 
 def check_room(document: dict[str, Any]) -> None:

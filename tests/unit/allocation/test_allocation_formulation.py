@@ -41,7 +41,7 @@ def toy(seed: int, *, sizes=(1, 2, 4), hosts: int = 3, models: int = 2, spread: 
     fleet = parse_hosts(
         [
             host(f"h{i}", kind, accelerator_count=SIZES[kind], zone=rng.choice("ab"))
-            for i, kind in enumerate(rng.choice(list(SIZES)) for _ in range(hosts))
+            for i, kind in enumerate(rng.choice(list(SIZES)) for _unused in range(hosts))
         ]
     )
     catalogue = parse_models(
@@ -60,9 +60,10 @@ def toy(seed: int, *, sizes=(1, 2, 4), hosts: int = 3, models: int = 2, spread: 
         }
     )
     asked = {
-        f"m{i}": dict(zip(("0.5", "0.9", "0.95"), sorted(rng.uniform(0, 9) for _ in range(3)))) for i in range(models)
+        f"m{i}": dict(zip(("0.5", "0.9", "0.95"), sorted(rng.uniform(0, 9) for _unused in range(3))))
+        for i in range(models)
     }
-    demands, _ = planned_demand(catalogue, asked, None, [])
+    demands, _unused = planned_demand(catalogue, asked, None, [])
     running = parse_replicas(
         [
             {"host": one.name, "slot": 0, "model": "m0", "version": "1"}
@@ -77,7 +78,11 @@ def packs_on_hosts(problem, counts) -> bool:
     """Whether whole accelerator counts fit on hosts, by trying every way."""
     for k, one in enumerate(problem.classes):
         items = sorted(
-            (int(problem.need[p, 0]) for p in np.flatnonzero(problem.pair_class == k) for _ in range(int(counts[p]))),
+            (
+                int(problem.need[p, 0])
+                for p in np.flatnonzero(problem.pair_class == k)
+                for _unused in range(int(counts[p]))
+            ),
             reverse=True,
         )
         if not _packs(items, [one.example.accelerator_count] * len(one.hosts)):
@@ -130,7 +135,7 @@ def test_packing_row_says_that_two_large_replicas_do_not_share_a_host():
     """Three replicas of 3 accelerators need 9 of the 16 on two hosts of 8, in total; each host takes two."""
     fleet = parse_hosts([host("a"), host("b")])
     catalogue = parse_models({"m": model(3), "n": model(5)})
-    demands, _ = planned_demand(catalogue, {"m": 1, "n": 100}, None, [])
+    demands, _unused = planned_demand(catalogue, {"m": 1, "n": 100}, None, [])
     problem = build_problem(fleet, catalogue, demands, [])
     relaxed = solver.solve(formulate(problem).model, integer=False)
     # Without the row, 16/5 = 3.2 replicas of 5 would fit; a host takes one.
@@ -184,7 +189,7 @@ def test_the_newsvendor_level_follows_from_a_stated_price():
     fleet = parse_hosts([host(f"h{i:02d}") for i in range(20)])
     levels = {f"{q / 100:g}": float(q) for q in range(1, 100)}
     catalogue = parse_models({"m": model(1, h100=1.0, shortage_cost=6.0 / 3600.0)})
-    demands, _ = planned_demand(catalogue, {"m": levels}, None, [])
+    demands, _unused = planned_demand(catalogue, {"m": levels}, None, [])
     problem = build_problem(fleet, catalogue, demands, [], churn_hours=0.0)
     assert replica_counts(problem).replicas.sum() == pytest.approx(50, abs=1)
 
@@ -193,7 +198,7 @@ def test_churn_price_keeps_what_runs_when_moving_would_save_less():
     """Moving one replica from a host of 24/h to one of 23.9/h saves 0.0125/h and costs 0.03 x 2.9875."""
     fleet = parse_hosts([host("a"), host("b", cost_per_hour=23.9)])
     catalogue = parse_models({"m": model(1, min_replicas=1)})
-    demands, _ = planned_demand(catalogue, {"m": 0}, None, [])
+    demands, _unused = planned_demand(catalogue, {"m": 0}, None, [])
     running = parse_replicas([{"host": "a", "slot": 0, "model": "m", "version": "1"}])
     for churn_hours, hosts_used in ((0.03, 0), (0.0, 1)):
         problem = build_problem(fleet, catalogue, demands, running, churn_hours=churn_hours)

@@ -50,7 +50,7 @@ def test_three_accelerators_take_the_first_three_of_a_group_of_four():
 
 def test_any_free_accelerators_do_when_no_group_is_free():
     where = room()
-    for _ in range(8):
+    for _unused in range(8):
         take(where, 1)
     freed = room()
     one = parse_models({"m": model(1)})[0]

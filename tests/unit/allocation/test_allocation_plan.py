@@ -6,25 +6,11 @@
 from __future__ import annotations
 
 import copy
-import json
-from pathlib import Path
 
 import pytest
-from allocation_fleets import check_room, count, host, model, plan, replica
-from jsonschema import Draft202012Validator
+from allocation_fleets import check_document, count, host, model, plan, replica
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import canonical_bytes
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import plan_digest
-
-ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = Draft202012Validator(json.loads((ROOT / "docs" / "schemas" / "plan.schema.json").read_text()))
-
-
-def check_document(document) -> None:
-    SCHEMA.validate(document)
-    check_room(document)
-    assert document["digest"] == plan_digest(document)
-    assert "seconds" not in document["solver"]
 
 
 def reason(document, name="m") -> str:

@@ -9,7 +9,7 @@ import random
 from collections import Counter
 
 import pytest
-from allocation_fleets import catalogues, check_room, demands, fleets, plan
+from allocation_fleets import catalogues, check_document, demands, fleets, plan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +34,7 @@ def situations(draw):
 def test_plan_is_sound(situation, objective):
     hosts, models, demand, current = situation
     document = plan(hosts, models, demand, current, objective=objective)
-    check_room(document)
+    check_document(document)
     state = {host["name"]: host for host in hosts}
     for action in document["actions"]:
         if action["action"] == "start":

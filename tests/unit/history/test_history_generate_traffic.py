@@ -59,7 +59,7 @@ def test_it_is_a_regular_history_of_three_models(tmp_path: Path) -> None:
 def test_it_looks_like_people(tmp_path: Path) -> None:
     path = tmp_path / "traffic.csv"
     generate(path, "--days", "28")
-    chat, code, _ = read_history(str(path))[0]
+    chat, code, _unused = read_history(str(path))[0]
     for one in (chat, code):
         hour = (one.moments // 3600 % 24).astype(int)
         weekday = np.array([datetime.fromtimestamp(moment, timezone.utc).weekday() for moment in one.moments])
@@ -76,7 +76,7 @@ def test_it_looks_like_people(tmp_path: Path) -> None:
 def test_the_two_moments(tmp_path: Path, end: str, seed: str) -> None:
     path = tmp_path / "traffic.csv.gz"
     report = generate(path, "--end", end, "--seed", seed)
-    series, _ = read_history(str(path))
+    series, _unused = read_history(str(path))
     total = np.sum([one.values for one in series], axis=0)
     moments = series[0].moments
     trough, peak = (int(np.flatnonzero(moments == parse_moment(str(report[key])))[0]) for key in ("trough", "peak"))

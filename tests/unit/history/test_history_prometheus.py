@@ -127,7 +127,7 @@ def test_gaps_stay_gaps(faulty: Faulty) -> None:
 
 def test_a_counter_is_asked_for_one_step_earlier(faulty: Faulty) -> None:
     faulty.answer = send(200, matrix(({}, [(0, "0"), (600, "600"), (1200, "60"), (2400, "1260"), (3000, "1260")])))
-    series, _ = read(faulty.url, Source("requests_total", kind="counter"))
+    series, _unused = read(faulty.url, Source("requests_total", kind="counter"))
     assert (faulty.asked[0]["start"], faulty.asked[0]["end"]) == ("0", "3000")
     np.testing.assert_allclose(series[0].values, [1, 0.1, np.nan, 1, 0])
 
@@ -137,7 +137,7 @@ def test_counters_are_rated_before_they_are_summed(faulty: Faulty) -> None:
     steady = ({"instance": "a"}, [(moment, str(moment * 10)) for moment in (0, 600, 1200)])
     restarted = ({"instance": "b"}, [(0, "6000"), (600, "6600"), (1200, "600")])
     faulty.answer = send(200, matrix(steady, restarted))
-    series, _ = read(faulty.url, Source("requests_total", kind="counter", combine="sum"), end=1200)
+    series, _unused = read(faulty.url, Source("requests_total", kind="counter", combine="sum"), end=1200)
     assert series[0].values.tolist() == [11, 11]
 
 
@@ -148,7 +148,7 @@ def test_several_series_name_the_labels_that_differ(faulty: Faulty) -> None:
     assert 'leaves 9 series, {instance="host-0"}, {instance="host-1"}' in message
     assert "job" not in message
     assert "sum(rate(" in message
-    series, _ = read(faulty.url, Source("up", combine="sum"))
+    series, _unused = read(faulty.url, Source("up", combine="sum"))
     assert series[0].values[0] == 9
     assert np.isnan(series[0].values[1:]).all()
 
@@ -160,7 +160,7 @@ def test_long_windows_come_in_pieces_below_the_limit(faulty: Faulty) -> None:
         send(200, matrix(({}, [(moment, str(moment)) for moment in moments])))(handler, query)
 
     faulty.answer = answer
-    series, _ = read(faulty.url, end=60 * 25_000, step=60)
+    series, _unused = read(faulty.url, end=60 * 25_000, step=60)
     assert len(faulty.asked) == 3
     assert series[0].values.tolist() == [60.0 * number for number in range(10, 25_001)]
 
@@ -176,7 +176,11 @@ def test_a_long_query_goes_by_post(faulty: Faulty) -> None:
 
 def test_a_passing_failure_is_tried_again(faulty: Faulty) -> None:
     answers = iter([send(503, b"busy"), send(429, b"slow down"), send(200, matrix(({}, [(600, "1")])))])
-    faulty.answer = lambda handler, query: next(answers)(handler, query)
+
+    def next_answer(handler: Any, query: Any) -> None:
+        next(answers)(handler, query)
+
+    faulty.answer = next_answer
     assert read(faulty.url)[0][0].values[0] == 1
     assert len(faulty.asked) == 3
 
@@ -242,7 +246,7 @@ def test_a_hanging_server_is_left_in_time(faulty: Faulty, start_of_answer: bool)
             handler.send_response(200)
             handler.send_header("Content-Length", "1000")
             handler.end_headers()
-        for _ in range(40):  # a byte now and then keeps a plain socket timeout from firing
+        for _unused in range(40):  # a byte now and then keeps a plain socket timeout from firing
             time.sleep(0.1)
             if start_of_answer:
                 handler.wfile.write(b" ")

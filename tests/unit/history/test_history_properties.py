@@ -69,7 +69,7 @@ def test_the_order_of_the_rows_does_not_matter(
     shuffler = random.Random(seed)
     rows += [",".join([*row.split(",")[:-1], f"{shuffler.random():.3f}"]) for row in shuffler.choices(rows, k=repeated)]
     answers = []
-    for _ in range(3):
+    for _unused in range(3):
         shuffler.shuffle(rows)
         path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
         answers.append(read_history(str(path), step_seconds=step))

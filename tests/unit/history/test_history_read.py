@@ -64,7 +64,7 @@ def test_empty_and_absent_values_are_gaps(tmp_path: Path) -> None:
     text = (
         HEAD + "a,2026-01-05T00:00:00Z,1\na,2026-01-05T00:10:00Z,\na,2026-01-05T00:20:00Z, \na,2026-01-05T00:50:00Z,0\n"
     )
-    series, _ = read_history(written(tmp_path, text), step_seconds=600)
+    series, _unused = read_history(written(tmp_path, text), step_seconds=600)
     np.testing.assert_array_equal(series[0].values, [1, NAN, NAN, NAN, NAN, 0])
 
 
@@ -99,7 +99,7 @@ def test_naive_timestamps_among_others_are_said(tmp_path: Path) -> None:
 
 def test_the_step_is_the_most_common_distance(tmp_path: Path) -> None:
     text = HEAD + "".join(f"a,2026-01-05T00:{minute:02d}:00Z,1\n" for minute in (0, 5, 10, 20, 25, 40))
-    series, _ = read_history(written(tmp_path, text))
+    series, _unused = read_history(written(tmp_path, text))
     assert series[0].step_seconds == 300
     assert int(series[0].present.sum()) == 6
     assert len(series[0]) == 9
@@ -155,7 +155,7 @@ def test_a_month_is_a_step(tmp_path: Path) -> None:
 
 def test_names_rename_until(tmp_path: Path) -> None:
     path = written(tmp_path, HEAD + THREE + THREE.replace("a,", "b,") + "c,rubbish,rubbish\n")
-    series, _ = read_history(path, names=["b", "a"], rename={"a": "z"}, until=START + 600)
+    series, _unused = read_history(path, names=["b", "a"], rename={"a": "z"}, until=START + 600)
     assert [(one.name, one.values.tolist()) for one in series] == [("b", [1, 2]), ("z", [1, 2])]
     assert "two series would be named b" in refusal(path, names=["a", "b"], rename={"a": "b"})
 
@@ -206,7 +206,7 @@ def test_the_row_is_named_behind_many_good_ones(tmp_path: Path) -> None:
 
 
 def test_irregular_samples_can_be_gathered(tmp_path: Path) -> None:
-    series, _ = read_history(written(tmp_path, HEAD + IRREGULAR), step_seconds=7200, aggregation="max")
+    series, _unused = read_history(written(tmp_path, HEAD + IRREGULAR), step_seconds=7200, aggregation="max")
     expected = np.full(2, NAN)
     for second in IRREGULAR_SECONDS:
         expected[second // 7200] = np.fmax(expected[second // 7200], second)
@@ -261,7 +261,7 @@ def test_parquet_of_other_writers(tmp_path: Path) -> None:
         stamps.astype(str),
     ):
         frame.assign(timestamp=timestamps).to_parquet(path)
-        series, _ = read_history(path)
+        series, _unused = read_history(path)
         assert series[0].start == START
         np.testing.assert_array_equal(series[0].values, [1, NAN, 3])
     frame.assign(value=[1, -2, 3]).to_parquet(path)
@@ -308,7 +308,7 @@ def test_real_histories_agree_with_pandas(name: str) -> None:
     if not path.exists():
         pytest.skip(f"no reference data at {path}; set MODELOPS_DATA")
     began = time.process_time()
-    series, _ = read_history(str(path))
+    series, _unused = read_history(str(path))
     # 0.43 s for 222,000 rows on a slow core; the bound only catches a lost order of magnitude
     assert time.process_time() - began < 3
     frame = pandas.read_csv(path, dtype={"series": str})

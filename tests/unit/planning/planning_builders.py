@@ -158,7 +158,7 @@ def random_placement(
 ) -> list[Replica]:
     """A placement that fits: ``kept`` and as many random replicas as find room."""
     placed = list(kept)
-    for _ in range(rng.randint(0, 14)):
+    for _unused in range(rng.randint(0, 14)):
         one, what = rng.choice(hosts), rng.choice(models)
         here = [each for each in placed if each.host == one.name]
         slot = next(number for number in range(99) if number not in {each.slot for each in here})

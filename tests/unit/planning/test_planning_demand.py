@@ -205,8 +205,8 @@ RULES: list[tuple[str, Any, Any, tuple[tuple[float, float], ...], str, int]] = [
 )
 def test_the_rule(forecast: Any, observed: Any, levels: Any, source: str, floor: int) -> None:
     found = demand_of_chat(forecast, observed)
-    assert [level for level, _ in found.levels] == [level for level, _ in levels]
-    assert [rate for _, rate in found.levels] == pytest.approx([rate for _, rate in levels])
+    assert [level for level, _unused in found.levels] == [level for level, _unused in levels]
+    assert [rate for _unused, rate in found.levels] == pytest.approx([rate for _unused, rate in levels])
     assert (found.source, found.floor_replicas) == (source, floor)
     assert found.reason
     if floor == HELD:
@@ -251,7 +251,7 @@ def test_the_window(
         planning_interval_seconds=interval_seconds,
         as_of=parse_moment(as_of) if as_of else None,
     )
-    assert tuple(rate for _, rate in found.levels) == pytest.approx(expected)
+    assert tuple(rate for _unused, rate in found.levels) == pytest.approx(expected)
     assert words in found.reason
     assert found.floor_replicas == (HELD if "ends before" in words else FREE)
 
@@ -285,21 +285,21 @@ def test_scale_in_on_hold_keeps_what_runs() -> None:
 
 def test_min_replicas_may_be_zero_and_then_true_zero_needs_nothing() -> None:
     idle = model("idle", min_replicas=0)
-    found, _ = planned_demand([idle], {"idle": 0.0}, {"idle": 0.0}, [replica("a", 0, "idle")])
+    found, _unused = planned_demand([idle], {"idle": 0.0}, {"idle": 0.0}, [replica("a", 0, "idle")])
     assert (found["idle"].floor_replicas, found["idle"].levels) == (0, ((0.5, 0.0),))
 
 
 def test_the_ceiling_gives_way_to_what_is_held() -> None:
     narrow = model("chat", max_replicas=2)
-    found, _ = planned_demand([narrow], {"chat": 9.0}, None, RUNS)
+    found, _unused = planned_demand([narrow], {"chat": 9.0}, None, RUNS)
     assert (found["chat"].floor_replicas, found["chat"].ceiling_replicas) == (1, 2)
-    held, _ = planned_demand([narrow], None, None, RUNS)
+    held, _unused = planned_demand([narrow], None, None, RUNS)
     assert (held["chat"].floor_replicas, held["chat"].ceiling_replicas) == (3, 3)
 
 
 def test_notes_name_what_concerns_the_whole() -> None:
     forecast = document(**{"chat|eu": series(), "chat|us": series(), "ghost": series()})
-    _, notes = planned_demand([CHAT, model("code")], forecast, {"chat": 1.0, "other": 2.0}, RUNS)
+    _unused, notes = planned_demand([CHAT, model("code")], forecast, {"chat": 1.0, "other": 2.0}, RUNS)
     assert any("code" in note and "stays" in note for note in notes)
     assert any("chat is the sum over regions" in note and "conservative" in note for note in notes)
     assert any("ghost, other" in note and "ignored" in note for note in notes)
@@ -362,7 +362,7 @@ def test_whatever_is_read_the_plan_is_sound(
     )
     runs = [replica("a", slot, "chat") for slot in range(running)]
     found = demand_of_chat(document(chat=entry), observed, runs, hold_scale_in=hold)
-    rates = [rate for _, rate in found.levels]
+    rates = [rate for _unused, rate in found.levels]
     assert rates == sorted(rates)
     assert all(math.isfinite(rate) and rate >= 0 for rate in rates)
     now = None if observed is None else observed.get("chat")

@@ -91,7 +91,7 @@ def random_plan(seed: int) -> tuple[Records, Records, dict[tuple[str, int], Repl
 def carry_out(placements: Records, actions: Records, running: dict[tuple[str, int], Replica], wave: int, last: int,
               only: set[str] | None = None) -> None:  # fmt: skip
     """What the roles do in one pass, on all hosts or on some."""
-    for host in sorted({one["host"] for one in placements} | {where for where, _ in running}):
+    for host in sorted({one["host"] for one in placements} | {where for where, _unused in running}):
         if only is not None and host not in only:
             continue
         present = [one.as_record() for one in running.values() if one.host == host]

@@ -159,7 +159,7 @@ class Browser:
 
     def _receive(self, seconds: float = 60.0) -> dict[str, Any]:
         while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._read], [], [], seconds)
+            ready, _unused, _unused = select.select([self._read], [], [], seconds)
             block = os.read(self._read, 1 << 20) if ready else b""
             if not block:
                 raise TimeoutError("chromium does not answer")

@@ -76,31 +76,31 @@ def _draw(plan):
 
 
 def test_a_replica_on_four_accelerators_is_one_block_of_four_cells():
-    picture, _ = _draw(_plan([_replica("h", 0, "wide", [2, 3, 4, 5])], hosts=[_host("h")]))
+    picture, _unused = _draw(_plan([_replica("h", 0, "wide", [2, 3, 4, 5])], hosts=[_host("h")]))
     assert picture.cells == ["g1 s1", "g2 s1", "g3 s4", "g7 s1", "g8 s1"]
     assert len(picture.blocks) == 1
 
 
 def test_accelerators_that_are_not_neighbours_are_two_blocks_of_one_replica():
-    picture, _ = _draw(_plan([_replica("h", 0, "wide", [0, 1, 4, 5])], hosts=[_host("h")]))
+    picture, _unused = _draw(_plan([_replica("h", 0, "wide", [0, 1, 4, 5])], hosts=[_host("h")]))
     assert [cell for cell in picture.cells if cell.endswith("s2")] == ["g1 s2", "g5 s2"]
     assert len({title for _names, title in picture.blocks}) == 1
 
 
 def test_shares_of_one_accelerator_lie_in_one_cell_as_wide_as_their_share():
     placements = [_replica("h", 0, "half", [0]), _replica("h", 1, "half", [0]), _replica("h", 2, "whole", [1])]
-    picture, _ = _draw(_plan(placements, hosts=[_host("h", 2)]))
+    picture, _unused = _draw(_plan(placements, hosts=[_host("h", 2)]))
     assert picture.cells == ["g1 s1", "g2 s1"]
     assert ["f10" in names for names, _title in picture.blocks] == [True, True, False]
 
 
 def test_sixteen_accelerators_are_two_rows():
-    picture, _ = _draw(_plan([_replica("h", 0, "wide", [6, 7, 8, 9])], hosts=[_host("h", 16)]))
+    picture, _unused = _draw(_plan([_replica("h", 0, "wide", [6, 7, 8, 9])], hosts=[_host("h", 16)]))
     assert picture.cells[6:8] == ["g7 s2", "g1 s2"]
 
 
 def test_replicas_without_accelerators_are_drawn_too():
-    picture, _ = _draw(_plan([_replica("c", 0, "plain", [])], hosts=[_host("c", 0)]))
+    picture, _unused = _draw(_plan([_replica("c", 0, "plain", [])], hosts=[_host("c", 0)]))
     assert picture.cells == [] and len(picture.blocks) == 1
 
 
@@ -111,7 +111,7 @@ def test_starts_moves_and_stops_are_marked():
         _replica("h", 2, "whole", [2], wave=2),
     ]
     plan = _plan(placements, [_replica("h", 3, "whole", [3], wave=3)], [_host("h")], moves=[(("h", 2), 1)])
-    picture, _ = _draw(plan)
+    picture, _unused = _draw(plan)
     kinds = {re.sub(r".*: ", "", title): names for names, title in picture.blocks}
     assert list(kinds) == ["runs", "starts in wave 1", "moves here in wave 2", "stops in wave 3"]
     assert "start" in kinds["starts in wave 1"] and "move" in kinds["moves here in wave 2"]
@@ -120,7 +120,7 @@ def test_starts_moves_and_stops_are_marked():
 
 def test_hosts_that_take_nothing_new_are_marked():
     hosts = [_host("a", state="draining"), _host("b", state="maintenance"), _host("c", reachable=False), _host("d")]
-    picture, _ = _draw(_plan([], hosts=hosts))
+    picture, _unused = _draw(_plan([], hosts=hosts))
     assert [" ".join(names) for names in picture.hosts] == [
         "host draining idle",
         "host maintenance idle",
@@ -131,14 +131,14 @@ def test_hosts_that_take_nothing_new_are_marked():
 
 def test_a_host_in_words():
     placements = [_replica("h", 0, "whole", [0]), _replica("h", 1, "whole", [1], wave=1), _replica("h", 2, "half", [2])]
-    _, view = _draw(_plan(placements, [_replica("h", 3, "whole", [3], wave=2)], [_host("h", 4)]))
+    _unused, view = _draw(_plan(placements, [_replica("h", 3, "whole", [3], wave=2)], [_host("h", 4)]))
     assert host_words(view.hosts[0]) == (
         "Runs 1 \u00d7 half and 2 \u00d7 whole; 1 replica starts; 1 replica stops; accelerator 3 free."
     )
 
 
 def test_hosts_are_sorted_as_people_count_and_found_in_the_placements_when_the_stock_lacks_them():
-    _, view = _draw(_plan([_replica("gpu-10", 0, "whole", [0])], hosts=[_host("gpu-9"), _host("gpu-2")]))
+    _unused, view = _draw(_plan([_replica("gpu-10", 0, "whole", [0])], hosts=[_host("gpu-9"), _host("gpu-2")]))
     assert sorted(host.zone for host in view.hosts) == ["a", "a", "default"]
     assert [host.name for host in view.hosts] == ["gpu-2", "gpu-9", "gpu-10"]
 

@@ -67,7 +67,7 @@ def read_environment_file(text: str) -> dict[str, str]:
     """systemd's rules for an EnvironmentFile, written from systemd.exec(5) alone: lines of NAME="value"."""
     found = {}
     for line in text.splitlines():
-        name, _, rest = line.partition("=")
+        name, _unused, rest = line.partition("=")
         assert rest[0] == rest[-1] == '"'
         value, escaped = "", False
         for character in rest[1:-1]:

@@ -55,8 +55,9 @@ A second period adds a copy of every block with its own columns, and x0 in the f
 becomes the period before; response time adds segment columns to the capacity rows. Both
 are further blocks of columns beside those of :class:`Columns`.
 
-Source: Beale and Forrest style layering of a concave expected value; the newsvendor level
-1 - c/pi follows from the layers (Arrow, Harris and Marschak 1951).
+Source: a ladder of priced demand layers is simple recourse over a discrete distribution
+(Birge and Louveaux, Introduction to Stochastic Programming, 2011); the newsvendor level
+1 - c/pi follows from it (Arrow, Harris and Marschak, Econometrica 19, 1951).
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def assign(
     stock = _Stock(problem, hosts, running)
     assignment = _Assigner(stock).assign(counts, elsewhere=elsewhere)
     if assignment.left_over:
-        scattered = frozenset(k for _, k in assignment.left_over)
+        scattered = frozenset(k for _unused, k in assignment.left_over)
         packed = _Assigner(stock, scattered, assignment.rooms).assign(counts, elsewhere=elsewhere)
         if sum(packed.left_over.values()) < sum(assignment.left_over.values()):
             return packed
@@ -211,7 +211,7 @@ class _Assigner:
         still: dict[tuple[int, int], int] = {}
         for (m, k), count in sorted(left_over.items(), key=lambda item: self._stock.size(*item[0])):
             model = self._stock.problem.models[m]
-            for _ in range(count):
+            for _unused in range(count):
                 if not (self._resume(model) or self._place_anywhere(m)):
                     still[(m, k)] = still.get((m, k), 0) + 1
         return still

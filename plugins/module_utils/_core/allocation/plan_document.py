@@ -129,7 +129,7 @@ def plan_capacity(inputs: Inputs, policy: Policy, *, now: float) -> Planned:
         **_work(waves, target),
         "hosts": [host.as_record() for host in inputs.hosts],
         "models": {model.name: model.as_record() for model in inputs.models},
-        "warnings": warnings + notes,
+        "warnings": warnings + notes + _solver_warnings(allocation),
     }
     return Planned(seal(plan), allocation.seconds)
 
@@ -161,6 +161,16 @@ def _known_replicas(inputs: Inputs) -> tuple[list[Replica], list[str]]:
         names = ", ".join(sorted({replica.model for replica in unlisted}))
         warnings.append(f"{_tally(unlisted)} of models that are not in the catalogue ({names}): planned to stop")
     return known, warnings
+
+
+def _solver_warnings(allocation: Allocation) -> list[str]:
+    counts = allocation.counts
+    if counts.status.has_values:
+        return []
+    return [
+        f"The solver gave no answer ({counts.status.value}), the plan is a makeshift ({counts.method}):"
+        " raise time_limit_seconds, or check the installation of OR-Tools"
+    ]
 
 
 def _decision(

@@ -118,7 +118,7 @@ def host_classes(hosts: Iterable[Host]) -> tuple[HostClass, ...]:
             room=resources.room(group[0]),
             cost_per_hour=costs[group[0].name],
         )
-        for _, group in sorted(groups.items())
+        for _unused, group in sorted(groups.items())
     )
 
 
@@ -167,10 +167,10 @@ def build_problem(
         need=pairs.need,
         host_count=np.array([len(one.hosts) for one in classes], dtype=float),
         room=np.array([one.room for one in classes], dtype=float).reshape(len(classes), len(resources.RESOURCES)),
-        layer_model=np.array([m for m, _ in slices], dtype=np.int64),
-        layer_rate=np.array([layer.requests_per_second for _, layer in slices], dtype=float),
-        layer_price=np.array([layer.price for _, layer in slices], dtype=float) * period_seconds,
-        layer_cost=np.array([layer.cost for _, layer in slices], dtype=float) * period_seconds,
+        layer_model=np.array([m for m, _unused in slices], dtype=np.int64),
+        layer_rate=np.array([layer.requests_per_second for _unused, layer in slices], dtype=float),
+        layer_price=np.array([layer.price for _unused, layer in slices], dtype=float) * period_seconds,
+        layer_cost=np.array([layer.cost for _unused, layer in slices], dtype=float) * period_seconds,
         floor=np.array([demands[model.name].floor_replicas for model in models], dtype=float),
         ceiling=ceiling,
         floor_price=np.array([one.floor_value for one in prices_of], dtype=float) * period_hours,

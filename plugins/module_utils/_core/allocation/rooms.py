@@ -141,7 +141,7 @@ class HostRoom:
             start = min(starts, key=lambda one: (self._busy_in(one, count), *self._surroundings(one, width, free), one))
             return tuple(range(start, start + count))
         loose = sorted((self.busy[index] > 0, index) for index, is_free in enumerate(free) if is_free)
-        return tuple(sorted(index for _, index in loose[:count])) if len(loose) >= count else None
+        return tuple(sorted(index for _unused, index in loose[:count])) if len(loose) >= count else None
 
     def _busy_in(self, start: int, count: int) -> int:
         return sum(self.busy[index] > 0 for index in range(start, start + count))

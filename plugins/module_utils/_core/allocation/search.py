@@ -5,7 +5,8 @@
 """The route from a problem to replica counts, by size, and by objective.
 
 Up to :data:`DIRECT_INTEGERS` whole variables the programme is solved as it is; beyond,
-its relaxation is rounded and repaired. ``weighted`` minimises all money at once.
+its relaxation is rounded and repaired. Where the solver gives nothing, the next simpler
+route does, down to repairing what runs. ``weighted`` minimises all money at once.
 ``lexicographic`` minimises shortage with policy, then maximises the least served share
 of demand (max-min), then minimises cost and churn, each level held within 1e-6.
 
@@ -74,17 +75,7 @@ def replica_counts(problem: Problem, *, objective: str = "weighted", time_limit_
     direct = problem.pairs <= DIRECT_INTEGERS
     search = _Search(formulate(problem), direct, time_limit_seconds)
     solution = search.lexicographic(problem) if objective == "lexicographic" else search.weighted()
-    found = np.zeros(problem.pairs)
-    if solution.status.has_values:
-        fractional = solution.values[: problem.pairs]
-        found = np.round(fractional) if direct else rounded(problem, fractional)
-    elif direct:
-        relaxed = solver.solve(search.formulation.model, integer=False, time_limit_seconds=time_limit_seconds)
-        if relaxed.status.has_values:
-            found = rounded(problem, relaxed.values[: problem.pairs])
-    method = (
-        "mixed-integer programme" if direct else "linear programme, rounded and repaired"
-    ) + f" ({solution.solver})"
+    found, method = _whole(problem, search, solution, direct)
     status = solution.status
     if status is solver.Status.OPTIMAL and not direct:
         status = solver.Status.FEASIBLE
@@ -92,6 +83,18 @@ def replica_counts(problem: Problem, *, objective: str = "weighted", time_limit_
     worth = value(problem, found).objective
     bound = max(0.0, min(worth, solution.bound)) if objective == "weighted" else None
     return Counts(found, method, status, worth, bound)
+
+
+def _whole(problem: Problem, search: _Search, solution: solver.Solution, direct: bool) -> tuple[Array, str]:
+    """Whole counts from the best answer there is, and in words how they were found."""
+    if solution.status.has_values and direct:
+        return np.round(solution.values[: problem.pairs]), f"mixed-integer programme ({solution.solver})"
+    relaxed = search.relaxed() if direct else solution
+    if relaxed.status.has_values:
+        counts = rounded(problem, relaxed.values[: problem.pairs])
+        return counts, f"linear programme, rounded and repaired ({relaxed.solver})"
+    stays = problem.running if admissible(problem, problem.running) else np.zeros(problem.pairs)
+    return rounded(problem, stays), "what runs, repaired"
 
 
 def _or_stay(problem: Problem, found: Array, status: solver.Status, objective: str) -> Array:
@@ -132,6 +135,9 @@ class _Search:
 
     def weighted(self) -> solver.Solution:
         return self._solve(self.formulation.model)
+
+    def relaxed(self) -> solver.Solution:
+        return solver.solve(self.formulation.model, integer=False, time_limit_seconds=self._limit)
 
     def lexicographic(self, problem: Problem) -> solver.Solution:
         """Three solves of the same arrays, each held by a row of the next."""

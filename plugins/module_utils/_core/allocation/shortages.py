@@ -32,7 +32,7 @@ def shortages(
     records = []
     for m, model in enumerate(problem.models):
         missing = float(worth.missing_rate[m])
-        rate = _best_rate(model, hosts)
+        rate = _best_rate(allocation, m)
         if missing <= NEGLIGIBLE_REPLICAS * rate:
             continue
         layers = problem.layer_model == m
@@ -157,16 +157,11 @@ def _too_large(model: Model, hosts: Sequence[Host]) -> str:
     return f"its accelerator memory per accelerator exceeds that of {host.name} ({host.accelerator_memory_gib:g} GiB)"
 
 
-def _best_rate(model: Model, hosts: Sequence[Host]) -> float:
-    """Requests/s of a replica on the best type the fleet has, or else of any type."""
-    have = {host.accelerator_type for host in hosts if resources.replicas_per_host(model, host)}
-    rates = {name: one.requests_per_second for name, one in model.capacity.items()}
-    return max((rates[name] for name in have), default=max(rates.values(), default=1.0))
-
-
-def _domain(hosts: Sequence[Host], name: str, kind: str) -> str:
-    host = next(one for one in hosts if one.name == name)
-    return host.zone if kind == "zone" else host.region
+def _best_rate(allocation: Allocation, m: int) -> float:
+    """Requests/s of a replica on the best class the fleet has, or else of the best type in the catalogue."""
+    here = allocation.problem.rate[allocation.problem.pair_model == m]
+    anywhere = max(one.requests_per_second for one in allocation.problem.models[m].capacity.values())
+    return float(here.max()) if len(here) else anywhere
 
 
 def _state(host: Host) -> str:

@@ -101,7 +101,9 @@ def _tasks(ordered: Sequence[Series], options: ForecastOptions) -> list[Task]:
         size = max(1, CHUNK_BYTES // (8 * heaviest))
         for start in range(0, len(members), size):
             chunk = members[start : start + size]
-            tasks.append(Task(tuple(one for one, _ in chunk), tuple(values for _, values in chunk), periods))
+            tasks.append(
+                Task(tuple(one for one, _unused in chunk), tuple(values for _unused, values in chunk), periods)
+            )
     return tasks
 
 

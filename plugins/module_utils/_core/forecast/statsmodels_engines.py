@@ -83,7 +83,7 @@ class StatsmodelsForecaster:
                 return paths
             reason = "the fitted model explodes"
         except (ValueError, IndexError, np.linalg.LinAlgError) as error:
-            reason = str(error).split(". ")[0].splitlines()[0] if str(error) else type(error).__name__
+            reason = str(error).split(". ", maxsplit=1)[0].splitlines()[0] if str(error) else type(error).__name__
         self.failures[row] = reason
         return None
 

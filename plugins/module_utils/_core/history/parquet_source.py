@@ -78,7 +78,7 @@ def render(series: Sequence[Series]) -> bytes:
     moments = np.concatenate([np.empty(0), *(one.moments for one in ordered)])
     table = pyarrow.table(
         {
-            "series": pyarrow.array([one.name for one in ordered for _ in range(len(one))], pyarrow.string()),
+            "series": pyarrow.array([one.name for one in ordered for _unused in range(len(one))], pyarrow.string()),
             "timestamp": pyarrow.array(np.round(moments * 1000).astype(np.int64), pyarrow.timestamp("ms", tz="UTC")),
             "value": pyarrow.array(values, mask=np.isnan(values)),
         }

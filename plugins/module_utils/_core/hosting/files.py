@@ -47,6 +47,10 @@ class DefinitionFile:
         uid, gid = self._ids()
         return status.st_mode & 0o7777 == self.mode and uid in (-1, status.st_uid) and gid in (-1, status.st_gid)
 
+    def was_other_before(self, moment: float) -> bool:
+        """Whether other content has been on disk since before ``moment`` (epoch seconds)."""
+        return self.current_content() not in (None, self.content) and os.stat(self.path).st_mtime < moment
+
     def write(self) -> None:
         """Put the file in place; the name always shows either the old or the new content."""
         os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)

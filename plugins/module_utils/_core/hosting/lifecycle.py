@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents, host_state
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents, host_state
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import gates
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import (
@@ -30,6 +30,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.
     remove_file,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.managers import ServiceManager
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import process
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,8 @@ def _ensure(
     wrong = [file for file in service.definition if not file.is_right()]
     outcome.differences += [file.difference() for file in wrong]
     running = manager.is_running(service.name)
+    if running and _took_up(wrong, manager.main_pid(service.name)):
+        state.update(enter=[{**service.record, "digest": ""}])  # so that the next run restarts it if this one ends here
     current = running and state.digest_of(service) == service.digest
     act = not running or (not current and restart_changed)
     mend = bool(wrong) or not manager.starts_at_boot(service.name)
@@ -266,6 +269,12 @@ def _ensure(
             enter=[{**service.record, "digest": service.digest, "startup_seconds": round(answer.startup_seconds, 3)}],
             startup_seconds={model: answer.startup_seconds},
         )
+
+
+def _took_up(wrong: Sequence[DefinitionFile], pid: int | None) -> bool:
+    """Whether a process was started, by someone else, with files that say something else than they should."""
+    age = process.age_seconds(pid) if pid is not None else None
+    return age is not None and any(file.was_other_before(clock.now() - age) for file in wrong)
 
 
 def _require_room(service: ReplicaService, check_memory: bool) -> None:

@@ -68,7 +68,7 @@ def pair_moves(starts: Sequence[Replica], stops: Sequence[Replica]) -> dict[str,
 def _pairs_of_model(starts: list[Replica], stops: list[Replica]) -> list[tuple[Replica, Replica]]:
     leaving = {(stop.host, stop.slot): stop for stop in stops}
     pairs = [(start, leaving.pop(place)) for start in starts if (place := (start.host, start.slot)) in leaving]
-    placed = {start for start, _ in pairs}
+    placed = {start for start, _unused in pairs}
     arriving = [start for start in starts if start not in placed]
     # Stops on hosts that also start this model are the hardest to pair across hosts: they go first.
     receiving = {start.host for start in arriving}
@@ -92,6 +92,6 @@ def place_text(replica: Replica) -> str:
 def move_of(moves: Mapping[str, tuple[Replica, Replica]]) -> tuple[dict[Replica, str], dict[Replica, str]]:
     """The move id of each start and of each stop."""
     return (
-        {start: name for name, (start, _) in moves.items()},
-        {stop: name for name, (_, stop) in moves.items()},
+        {start: name for name, (start, _unused) in moves.items()},
+        {stop: name for name, (_unused, stop) in moves.items()},
     )

@@ -149,7 +149,7 @@ def summed(signals: Sequence[Signal]) -> Levels:
     the sum is on the safe side for parts that do not. A part without a level counts with its next higher one.
     """
     ladders = [signal.levels for signal in signals if signal.levels]
-    union = sorted({level for ladder in ladders for level, _ in ladder})
+    union = sorted({level for ladder in ladders for level, _unused in ladder})
     return tuple((level, sum(_at(ladder, level) for ladder in ladders)) for level in union)
 
 

@@ -117,7 +117,7 @@ def thinned(values: Sequence[float], limit: int) -> tuple[list[float | None], in
     thin: list[float | None] = []
     for first in range(-lead, len(values), 2 * stride):
         bucket = values[max(first, 0) : first + 2 * stride]
-        present = [value for value in bucket if value == value]
+        present = [value for value in bucket if not math.isnan(value)]
         if not present:
             thin += [None, None]
             continue
@@ -139,7 +139,7 @@ def _history_traces(
     step = float(history.step_seconds)
     skip = max(0, math.ceil((start - history.start) / step))
     values = [float(value) for value in history.values[skip:]]
-    if not any(value == value for value in values):
+    if all(math.isnan(value) for value in values):
         return [], math.inf, 0.0
     first = history.start + skip * step
     split = min(max(0, math.floor((near - first) / step)), len(values) - 1)

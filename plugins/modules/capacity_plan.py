@@ -112,7 +112,7 @@ options:
   time_limit_seconds:
     description:
       - Wall time in seconds after which the solver gives the best plan found so far.
-      - A plan that was cut off by time may differ from run to run; RV(solver.status) says how the solver ended.
+      - A plan that was cut off by time may differ from run to run; C(status) in RV(solver) says how the solver ended.
     type: float
     default: 30
   dest:
@@ -229,7 +229,6 @@ plan:
   type: dict
 """
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -312,7 +311,7 @@ def _inputs(params: Mapping[str, Any]) -> Any:
         if not observed
         else documents.expect_mapping(documents.load(observed, what="observed demand"), what="observed demand"),
         startup_seconds=params["startup_seconds"],
-        forecast_digest=documents.file_digest(os.path.expanduser(demand)) if demand and isinstance(demand, str) else "",
+        forecast_digest=documents.file_digest(demand) if demand and isinstance(demand, str) else "",
     )
 
 

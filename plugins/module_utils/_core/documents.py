@@ -46,7 +46,7 @@ def digest(document: Any) -> str:
 def file_digest(path: str) -> str:
     """``sha256:<hex>`` over the bytes of a file."""
     state = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with open(os.path.expanduser(path), "rb") as stream:
         for block in iter(lambda: stream.read(1 << 20), b""):
             state.update(block)
     return "sha256:" + state.hexdigest()

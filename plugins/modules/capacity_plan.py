@@ -229,6 +229,7 @@ plan:
   type: dict
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 

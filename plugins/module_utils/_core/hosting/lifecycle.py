@@ -255,6 +255,8 @@ def _ensure(
         if service.name not in outcome.pending_restarts:
             manager.reload(service.name)
         outcome.mended.append(service.name)
+    if service.name in outcome.pending_restarts:
+        return  # it need not answer: wrong settings may be why it does not, and the restart is to come
     answer = ask(service, manager.main_pid(service.name) if act else None)
     if not answer.ready:
         raise ModelOpsError(

@@ -13,11 +13,12 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import supervisor_socket
 
 COMMAND_TIMEOUT_SECONDS = 60.0
 LOG_LINES = 20
@@ -205,8 +206,7 @@ class SupervisordManager:
             self._ctl("update", name)
 
     def main_pid(self, name: str) -> int | None:
-        output = self._ctl("pid", name)
-        return int(output) if output.isdigit() and int(output) > 0 else None
+        return int(self._info(name).get("pid") or 0) or None
 
     def log_tail(self, name: str) -> str:
         path = os.path.join(self.log_dir, f"{name}.log")
@@ -224,9 +224,11 @@ class SupervisordManager:
 
     def _status(self, name: str) -> str:
         """``RUNNING``, ``STARTING``, ``STOPPED``, ``FATAL`` ...; empty when the program is unknown."""
-        words = self._ctl("status", name).split()
-        return words[1] if len(words) > 1 and words[0] == name else ""
+        return str(self._info(name).get("statename") or "")
+
+    def _info(self, name: str) -> Mapping[str, Any]:
+        return supervisor_socket.ask(self.configuration, "getProcessInfo", name) or {}
 
     def _daemon_pid(self) -> int | None:
-        output = self._ctl("pid")
-        return int(output) if output.isdigit() else None
+        pid = supervisor_socket.ask(self.configuration, "getPID")
+        return int(pid) if pid else None

@@ -267,12 +267,13 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import records
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.first_answer import FirstAnswer
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.lifecycle import HostState, converge
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.lifecycle import converge
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.managers import (
     ServiceManager,
     SupervisordManager,
     SystemdManager,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.state import HostState
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 DIRECTORY_SPEC = {

@@ -16,12 +16,11 @@ after it is mended by the next run:
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents, host_state
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import gates
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import (
@@ -30,6 +29,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.
     remove_file,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.managers import ServiceManager
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.state import HostState
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import process
 
 
@@ -115,42 +115,6 @@ class Outcome:
         return lines + [f"put the definition of {name} right" for name in self.mended]
 
 
-class HostState:
-    """The host's state file, written through on every change."""
-
-    def __init__(self, path: str, *, dry_run: bool) -> None:
-        self._path = path
-        self._dry_run = dry_run
-        try:
-            self.document: dict[str, Any] = documents.read_document(path, what="host state")
-        except ModelOpsError:
-            # Absent or unreadable: what runs is found again service by service.
-            self.document = {}
-        self.changed = False
-
-    def update(
-        self,
-        *,
-        enter: Iterable[Mapping[str, Any]] = (),
-        leave: Iterable[Mapping[str, Any]] = (),
-        startup_seconds: Mapping[str, float] | None = None,
-    ) -> None:
-        document = host_state.updated_state(self.document, enter=enter, leave=leave, startup_seconds=startup_seconds)
-        if document != self.document:
-            self.document = document
-            self.changed = True
-            if not self._dry_run:
-                os.makedirs(os.path.dirname(self._path), mode=0o755, exist_ok=True)
-                documents.write_document(self._path, document, mode=0o644)
-
-    def digest_of(self, service: ReplicaService) -> str:
-        """The digest of the settings ``service`` was last started with; empty when unknown."""
-        for record in self.document.get("replicas") or []:
-            if record.get("service") == service.name:
-                return str(record.get("digest") or "")
-        return ""
-
-
 def converge(
     services: Sequence[ReplicaService],
     absent: Sequence[AbsentService],
@@ -177,109 +141,133 @@ def converge(
         ModelOpsError: a gate is closed, a file cannot be written, or a replica did not
             answer in time; what was done before stays done.
     """
-    outcome = Outcome()
-    _prepare(directories, files, outcome, dry_run)
+    run = _Run(manager, state, ask, restart_changed, check_memory, dry_run)
+    run.prepare(directories, files)
     if not dry_run and (services or absent):
         manager.prepare()
     for gone in absent:
-        _remove(gone, manager, state, outcome, dry_run)
-    state.update(enter=[{**service.record, "digest": state.digest_of(service)} for service in services])
+        run.remove(gone)
+    state.update(enter=[{**service.record, "digest": state.digest_of(service.name)} for service in services])
     for service in services:
-        _ensure(service, manager, state, ask, outcome, restart_changed, check_memory, dry_run)
-    outcome.state_changed = state.changed
-    return outcome
+        run.ensure(service)
+    run.outcome.state_changed = state.changed
+    return run.outcome
 
 
-def _prepare(
-    directories: Sequence[Directory], files: Sequence[DefinitionFile], outcome: Outcome, dry_run: bool
-) -> None:
-    for directory in directories:
-        if not directory.is_right():
-            outcome.prepared.append(directory.path)
-            if not dry_run:
-                directory.make()
-    for file in files:
-        if not file.is_right():
-            outcome.prepared.append(file.path)
-            outcome.differences.append(file.difference())
-            if not dry_run:
+@dataclass
+class _Run:
+    """One convergence of one host."""
+
+    manager: ServiceManager
+    state: HostState
+    ask: Ask
+    restart_changed: bool
+    check_memory: bool
+    dry_run: bool
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def prepare(self, directories: Sequence[Directory], files: Sequence[DefinitionFile]) -> None:
+        for directory in directories:
+            if not directory.is_right():
+                self.outcome.prepared.append(directory.path)
+                if not self.dry_run:
+                    directory.make()
+        for file in files:
+            if not file.is_right():
+                self.outcome.prepared.append(file.path)
+                self.outcome.differences.append(file.difference())
+                if not self.dry_run:
+                    file.write()
+
+    def remove(self, gone: AbsentService) -> None:
+        if not self.dry_run:
+            self.manager.stop(gone.name, gone.stop_timeout_seconds)
+            for path in gone.paths:
+                remove_file(path)
+            self.manager.forget(gone.name)
+        self.state.update(leave=[gone.record])
+        self.outcome.removed.append(gone.name)
+
+    def ensure(self, service: ReplicaService) -> None:
+        """Mend one service: its files, its process, its answer."""
+        wrong = [file for file in service.definition if not file.is_right()]
+        self.outcome.differences += [file.difference() for file in wrong]
+        running = self.manager.is_running(service.name)
+        if running and _took_up(wrong, self.manager.main_pid(service.name)):
+            # Forget the digest first, so that a run that ends here is followed by a restart all the same.
+            self.state.update(enter=[{**service.record, "digest": ""}])
+        current = running and self.state.digest_of(service.name) == service.digest
+        mend = bool(wrong) or not self.manager.starts_at_boot(service.name)
+        if not running:
+            self._start(service, wrong)
+        elif current:
+            self._mend(service, wrong, mend)
+        elif self.restart_changed:
+            self._restart(service, wrong)
+        else:
+            # It need not answer: its wrong settings may be why it does not, and the restart is to come.
+            self.outcome.pending_restarts.append(service.name)
+            self._write(wrong)
+
+    def _start(self, service: ReplicaService, wrong: Sequence[DefinitionFile]) -> None:
+        self.outcome.started.append(service.name)
+        if self.dry_run:
+            return
+        # What crashed may have left processes behind, or be about to be started again.
+        self.manager.stop(service.name, service.stop_timeout_seconds)
+        gates.require_free_port(service.address, service.port, where=service.name)
+        if self.check_memory and service.memory_gib > 0:
+            gates.require_free_memory(service.memory_gib, where=service.name)
+        self._write(wrong)
+        self.manager.start(service.name)
+        self._await_first_answer(service)
+
+    def _restart(self, service: ReplicaService, wrong: Sequence[DefinitionFile]) -> None:
+        self.outcome.restarted.append(service.name)
+        if self.dry_run:
+            return
+        self._write(wrong)
+        self.manager.restart(service.name)
+        self._await_first_answer(service)
+
+    def _mend(self, service: ReplicaService, wrong: Sequence[DefinitionFile], mend: bool) -> None:
+        if mend:
+            self.outcome.mended.append(service.name)
+        if self.dry_run:
+            return
+        self._write(wrong)
+        if mend:
+            self.manager.reload(service.name)
+        self._expect(self.ask(service, None), service)
+
+    def _await_first_answer(self, service: ReplicaService) -> None:
+        record = {**service.record, "digest": service.digest}
+        self.state.update(enter=[record])
+        answer = self.ask(service, self.manager.main_pid(service.name))
+        self._expect(answer, service)
+        if answer.startup_seconds is not None:
+            seconds = round(answer.startup_seconds, 3)
+            self.outcome.startup_seconds[service.name] = seconds
+            self.state.update(
+                enter=[{**record, "startup_seconds": seconds}],
+                startup_seconds={str(service.record["model"]): seconds},
+            )
+
+    def _write(self, files: Sequence[DefinitionFile]) -> None:
+        if not self.dry_run:
+            for file in files:
                 file.write()
 
-
-def _remove(gone: AbsentService, manager: ServiceManager, state: HostState, outcome: Outcome, dry_run: bool) -> None:
-    if not dry_run:
-        manager.stop(gone.name, gone.stop_timeout_seconds)
-        for path in gone.paths:
-            remove_file(path)
-        manager.forget(gone.name)
-    state.update(leave=[gone.record])
-    outcome.removed.append(gone.name)
-
-
-def _ensure(
-    service: ReplicaService,
-    manager: ServiceManager,
-    state: HostState,
-    ask: Ask,
-    outcome: Outcome,
-    restart_changed: bool,
-    check_memory: bool,
-    dry_run: bool,
-) -> None:
-    wrong = [file for file in service.definition if not file.is_right()]
-    outcome.differences += [file.difference() for file in wrong]
-    running = manager.is_running(service.name)
-    if running and _took_up(wrong, manager.main_pid(service.name)):
-        state.update(enter=[{**service.record, "digest": ""}])  # so that the next run restarts it if this one ends here
-    current = running and state.digest_of(service) == service.digest
-    act = not running or (not current and restart_changed)
-    mend = bool(wrong) or not manager.starts_at_boot(service.name)
-    if running and not current and not restart_changed:
-        outcome.pending_restarts.append(service.name)
-    if dry_run:
-        (outcome.started if not running else outcome.restarted if act else outcome.mended if mend else []).append(
-            service.name
-        )
-        return
-    if act and not running:
-        # What crashed may have left processes behind, or be about to be started again.
-        manager.stop(service.name, service.stop_timeout_seconds)
-        _require_room(service, check_memory)
-    for file in wrong:
-        file.write()
-    if act:
-        (manager.restart if running else manager.start)(service.name)
-        state.update(enter=[{**service.record, "digest": service.digest}])
-        (outcome.restarted if running else outcome.started).append(service.name)
-    elif mend:
-        if service.name not in outcome.pending_restarts:
-            manager.reload(service.name)
-        outcome.mended.append(service.name)
-    if service.name in outcome.pending_restarts:
-        return  # it need not answer: wrong settings may be why it does not, and the restart is to come
-    answer = ask(service, manager.main_pid(service.name) if act else None)
-    if not answer.ready:
-        raise ModelOpsError(
-            f"the replica does not answer: {answer.reason}",
-            where=f"{service.name} (port {service.port})",
-            remedy=f"Its last words were:\n{manager.log_tail(service.name)}\n",
-        )
-    if act and answer.startup_seconds is not None:
-        model = str(service.record["model"])
-        outcome.startup_seconds[service.name] = round(answer.startup_seconds, 3)
-        state.update(
-            enter=[{**service.record, "digest": service.digest, "startup_seconds": round(answer.startup_seconds, 3)}],
-            startup_seconds={model: answer.startup_seconds},
-        )
+    def _expect(self, answer: Answer, service: ReplicaService) -> None:
+        if not answer.ready:
+            raise ModelOpsError(
+                f"the replica does not answer: {answer.reason}",
+                where=f"{service.name} (port {service.port})",
+                remedy=f"Its last words were:\n{self.manager.log_tail(service.name)}\n",
+            )
 
 
 def _took_up(wrong: Sequence[DefinitionFile], pid: int | None) -> bool:
     """Whether a process was started, by someone else, with files that say something else than they should."""
     age = process.age_seconds(pid) if pid is not None else None
     return age is not None and any(file.was_other_before(clock.now() - age) for file in wrong)
-
-
-def _require_room(service: ReplicaService, check_memory: bool) -> None:
-    gates.require_free_port(service.address, service.port, where=service.name)
-    if check_memory and service.memory_gib > 0:
-        gates.require_free_memory(service.memory_gib, where=service.name)

@@ -21,7 +21,7 @@ description:
   - What the host runs and how long starts took is kept in O(state_file), which Ansible reads as a local fact.
     A replica is entered there before it starts and leaves it after it is gone, so a run that was broken off is
     finished by the next one.
-  - Before a start the port must be free and the declared memory available.
+  - Before a start the port must be free, the declared memory available, and the accelerators not in use.
 extends_documentation_fragment:
   - modelops.datacenter.attributes
 attributes:
@@ -155,6 +155,14 @@ options:
         description: Memory in GiB that must be available before a start.
         type: float
         default: 0
+      accelerator_memory_gib:
+        description: Memory in GiB that must be free on each of its accelerators before a start.
+        type: float
+        default: 0
+      shares_accelerators:
+        description: Whether other processes may use its accelerators too.
+        type: bool
+        default: false
       ready_timeout_seconds:
         description: How long, in seconds, to wait for the first answer.
         type: float
@@ -181,6 +189,12 @@ options:
     default: true
   check_memory:
     description: Whether a start needs the declared memory to be available.
+    type: bool
+    default: true
+  check_accelerators:
+    description:
+      - Whether a start needs its accelerators to be free of other processes, with the declared memory free.
+      - On a host where no vendor's tool finds accelerators there is nothing to check.
     type: bool
     default: true
   poll_seconds:
@@ -302,6 +316,8 @@ SERVICE_SPEC = {
     "address": {"type": "str", "default": "127.0.0.1"},
     "api_key_file": {"type": "path", "no_log": False},
     "memory_gib": {"type": "float", "default": 0},
+    "accelerator_memory_gib": {"type": "float", "default": 0},
+    "shares_accelerators": {"type": "bool", "default": False},
     "ready_timeout_seconds": {"type": "float", "default": 900},
     "stop_timeout_seconds": {"type": "float", "default": 60},
 }
@@ -319,6 +335,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "absent_files": {"type": "list", "elements": "str", "default": []},
     "restart_changed": {"type": "bool", "default": True},
     "check_memory": {"type": "bool", "default": True},
+    "check_accelerators": {"type": "bool", "default": True},
     "poll_seconds": {"type": "float", "default": 0.25},
     "request_timeout_seconds": {"type": "float", "default": 30},
 }
@@ -338,6 +355,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         files=[records.definition_file(entry) for entry in params["files"]],
         restart_changed=params["restart_changed"],
         check_memory=params["check_memory"],
+        check_accelerators=params["check_accelerators"],
         dry_run=check_mode,
     )
     result: dict[str, Any] = {

@@ -209,8 +209,12 @@ def test_a_run_broken_off_anywhere_is_finished_by_the_next(machine: Machine, bre
 def test_the_record_of_another_service_in_the_same_slot_stays_out_of_it(machine: Machine) -> None:
     run(machine, [service(machine, 0)])
     other = service(machine, 0)
-    renamed = replace(other, name="modelops-code-0", record={**other.record, "model": "code", "service": "modelops-code-0"})
-    renamed = replace(renamed, definition=(replace(other.definition[0], path=str(machine.root / "modelops-code-0.unit")),))
+    renamed = replace(
+        other, name="modelops-code-0", record={**other.record, "model": "code", "service": "modelops-code-0"}
+    )
+    renamed = replace(
+        renamed, definition=(replace(other.definition[0], path=str(machine.root / "modelops-code-0.unit")),)
+    )
     run(machine, [renamed], [gone(machine, 0)])
     assert [replica["model"] for replica in recorded(machine)["replicas"]] == ["code"]
     assert list(machine.running) == ["modelops-code-0"]

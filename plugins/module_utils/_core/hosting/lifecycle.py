@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.accelerators import inventory
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import gates
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import (
@@ -32,6 +33,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.state import HostState
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import process
 
+ACCELERATOR_TIMEOUT_SECONDS = 20.0
+
 
 @dataclass(frozen=True)
 class ReplicaService:
@@ -39,6 +42,7 @@ class ReplicaService:
 
     ``record`` is what the host's state says of it (``docs/files.md``); ``digest`` covers
     everything a restart is needed for. ``address`` and ``port`` are where it listens.
+    ``accelerator_memory_gib`` is needed on each of its accelerators.
     """
 
     name: str
@@ -54,6 +58,8 @@ class ReplicaService:
     health_path: str = ""
     api_key_file: str = ""
     memory_gib: float = 0.0
+    accelerator_memory_gib: float = 0.0
+    shares_accelerators: bool = False
     ready_timeout_seconds: float = 900.0
     stop_timeout_seconds: float = 60.0
 
@@ -126,6 +132,7 @@ def converge(
     files: Sequence[DefinitionFile] = (),
     restart_changed: bool = True,
     check_memory: bool = True,
+    check_accelerators: bool = True,
     dry_run: bool = False,
 ) -> Outcome:
     """Remove ``absent``, then make ``services`` run and answer, one after the other.
@@ -135,13 +142,14 @@ def converge(
         files: what the services share: programs, the manager's own settings.
         restart_changed: restart a service whose settings changed; otherwise it goes on with
             the old ones and is named in ``pending_restarts``.
+        check_memory, check_accelerators: whether a start needs what it declares to be free.
         dry_run: say what would be done; nothing is written, started or stopped.
 
     Raises:
         ModelOpsError: a gate is closed, a file cannot be written, or a replica did not
             answer in time; what was done before stays done.
     """
-    run = _Run(manager, state, ask, restart_changed, check_memory, dry_run)
+    run = _Run(manager, state, ask, restart_changed, check_memory, check_accelerators, dry_run)
     run.prepare(directories, files)
     if not dry_run and (services or absent):
         manager.prepare()
@@ -163,6 +171,7 @@ class _Run:
     ask: Ask
     restart_changed: bool
     check_memory: bool
+    check_accelerators: bool
     dry_run: bool
     outcome: Outcome = field(default_factory=Outcome)
 
@@ -215,12 +224,23 @@ class _Run:
             return
         # What crashed may have left processes behind, or be about to be started again.
         self.manager.stop(service.name, service.stop_timeout_seconds)
-        gates.require_free_port(service.address, service.port, where=service.name)
-        if self.check_memory and service.memory_gib > 0:
-            gates.require_free_memory(service.memory_gib, where=service.name)
+        self._require_room(service)
         self._write(wrong)
         self.manager.start(service.name)
         self._await_first_answer(service)
+
+    def _require_room(self, service: ReplicaService) -> None:
+        gates.require_free_port(service.address, service.port, where=service.name)
+        if self.check_memory and service.memory_gib > 0:
+            gates.require_free_memory(service.memory_gib, where=service.name)
+        if self.check_accelerators:
+            gates.require_free_accelerators(
+                [int(index) for index in service.record.get("accelerators") or ()],
+                service.accelerator_memory_gib,
+                exclusive=not service.shares_accelerators,
+                look=lambda: inventory.take_inventory(timeout_seconds=ACCELERATOR_TIMEOUT_SECONDS)[0],
+                where=service.name,
+            )
 
     def _restart(self, service: ReplicaService, wrong: Sequence[DefinitionFile]) -> None:
         self.outcome.restarted.append(service.name)

@@ -30,6 +30,8 @@ COPIED = (
     "health_path",
     "address",
     "memory_gib",
+    "accelerator_memory_gib",
+    "shares_accelerators",
     "ready_timeout_seconds",
     "stop_timeout_seconds",
 )

@@ -133,7 +133,7 @@ def move_lines(starts: Iterable[Replica], stops: Iterable[Replica]) -> list[str]
     """One line per start and stop: ``+ chat-8b 2026.11.1 on gpu-a1 slot 0``, sorted by place, stops first."""
     lines = [(stop.host, stop.slot, f"- {stop.model} {stop.version} on {place_text(stop)}") for stop in stops]
     lines += [(start.host, start.slot, f"+ {start.model} {start.version} on {place_text(start)}") for start in starts]
-    return [line for _unused, _unused, line in sorted(lines, key=lambda one: (one[0], one[1], one[2].startswith("+")))]
+    return [line for _host, _slot, line in sorted(lines, key=lambda one: (one[0], one[1], one[2].startswith("+")))]
 
 
 def replica_lines(replicas: Iterable[Replica]) -> list[str]:

@@ -182,13 +182,13 @@ class RolloutState:
             for start in self.pending_starts
             for blockers in [self._blockers(start)]
         )
-        own = {start.model for _unused, start, _unused in options} - {
-            start.model for _unused, start, blockers in options if any(stop.model != start.model for stop in blockers)
+        own = {start.model for _dip, start, _blockers in options} - {
+            start.model for _dip, start, blockers in options if any(stop.model != start.model for stop in blockers)
         }
         stops: list[Replica] = []
         notes = []
         touched: set[str] = set()
-        for _unused, start, blockers in options:
+        for _dip, start, blockers in options:
             if stops and (start.model not in own or start.model in touched):
                 continue
             touched |= {stop.model for stop in blockers}

@@ -1,7 +1,7 @@
 # Copyright (c) The modelops.datacenter founders
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a module of the collection the way an operator does: through ``ansible``, in its own process."""
+"""Run a module of the collection the way an operator does, through ``ansible``; or alone, two seconds faster."""
 
 from __future__ import annotations
 
@@ -44,3 +44,19 @@ def run_module(name: str, options: dict[str, Any], *flags: str, path: str = "") 
     result["failed"] = done.returncode != 0
     result["shown"] = done.stdout + done.stderr
     return result
+
+
+def run_alone(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The module's result from its own code without ``ansible``; warnings as plain texts."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"ansible_collections.modelops.datacenter.plugins.modules.{name}"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.strip().startswith("{"), done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    result = json.loads(done.stdout)
+    return {**result, "warnings": [warning["event"]["msg"] for warning in result.get("warnings", [])]}

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import module_command
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-MODULE = "modelops.datacenter.capacity_plan"
+MODULE = "capacity_plan"
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "plan.schema.json").read_text(encoding="utf-8"))
 HOSTS = [
     {
@@ -47,37 +48,11 @@ GIVEN: dict[str, Any] = {"hosts": HOSTS, "models": MODELS, "demand": {"chat-8b":
 
 
 def run_ansible(arguments: dict[str, Any], *extra: str) -> dict[str, Any]:
-    """The module's result through ansible itself, with everything that ansible ships along."""
-    done = subprocess.run(
-        [str(BIN / "ansible"), "localhost", "-m", MODULE, "-a", json.dumps(arguments), *extra],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_FORCE_COLOR": "0",
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        },
-        check=False,
-    )
-    assert "=> {" in done.stdout, done.stdout + done.stderr
-    text, result = done.stdout.split("=> {", 1)
-    return {"failed": done.returncode != 0, "shown": text, **json.loads("{" + result)}
+    return module_command.run_module(MODULE, arguments, *extra)
 
 
 def run_module(arguments: dict[str, Any], **also: Any) -> dict[str, Any]:
-    """The module's result, run alone: the same code, two seconds faster."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible_collections.modelops.datacenter.plugins.modules.capacity_plan"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, **also}}),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.stdout.startswith("\n{"), done.stdout + done.stderr
-    return dict(json.loads(done.stdout))
+    return module_command.run_alone(MODULE, {**arguments, **also})
 
 
 def test_check_mode_plan_again_and_apply(tmp_path: Path) -> None:

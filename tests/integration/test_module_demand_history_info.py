@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import shutil
 import socket
 import stat
@@ -21,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import module_command
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-MODULE = "modelops.datacenter.demand_history_info"
+MODULE = "demand_history_info"
 SCHEMA = json.loads((ROOT / "docs/schemas/history.schema.json").read_text(encoding="utf-8"))
 HEAD = "series,timestamp,value\n"
 STEP = 600
@@ -35,37 +35,11 @@ PROMETHEUS, PROMTOOL = shutil.which("prometheus"), shutil.which("promtool")
 
 
 def run_ansible(arguments: dict[str, Any], *extra: str) -> dict[str, Any]:
-    """The module's result through ansible itself, with everything that ansible ships along."""
-    done = subprocess.run(
-        [str(BIN / "ansible"), "localhost", "-m", MODULE, "-a", json.dumps(arguments), *extra],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_FORCE_COLOR": "0",
-            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
-        },
-        check=False,
-    )
-    assert "=> {" in done.stdout, done.stdout + done.stderr
-    return {"failed": done.returncode != 0, **json.loads("{" + done.stdout.split("=> {", 1)[1])}
+    return module_command.run_module(MODULE, arguments, *extra)
 
 
 def run_module(**arguments: Any) -> dict[str, Any]:
-    """The module's result, run alone: the same code, two seconds faster."""
-    done = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.modelops.datacenter.plugins.modules.{MODULE.rsplit('.', 1)[1]}"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout.strip().startswith("{"), done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    result = json.loads(done.stdout)
-    return {**result, "warnings": [warning["event"]["msg"] for warning in result.get("warnings", [])]}
+    return module_command.run_alone(MODULE, arguments)
 
 
 def succeeded(result: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from module_command import run_module
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -86,18 +87,7 @@ class Lab:
             "absent_files": [str(self.etc / "{name}.ini")],
             **options,
         }
-        done = subprocess.run(
-            [str(BIN / "ansible"), "localhost", "-m", "modelops.datacenter.replica_services", *flags]
-            + ["-a", json.dumps(arguments)],
-            cwd=ROOT,
-            env={**os.environ, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "minimal"},
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-        )
-        assert "=> {" in done.stdout, done.stdout + done.stderr
-        return json.loads(done.stdout[done.stdout.index("=> {") + 3 : done.stdout.rindex("}") + 1])
+        return run_module("replica_services", arguments, *flags)
 
     def pid(self, slot: int) -> int:
         output = subprocess.run(

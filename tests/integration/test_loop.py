@@ -269,14 +269,18 @@ def test_a_host_that_vanished_stops_the_apply_before_anything_moves(fleet: Fleet
     assert fleet.running() == before
 
 
-@pytest.mark.parametrize("content", ["", "not ours", '{"kind": "host", "replicas": [{"slot"'], ids=["empty", "text", "cut"])
+@pytest.mark.parametrize(
+    "content", ["", "not ours", '{"kind": "host", "replicas": [{"slot"'], ids=["empty", "text", "cut"]
+)
 def test_a_damaged_local_fact_never_looks_like_an_empty_host(fleet: Fleet, content: str) -> None:
     fact = fleet.root / "alpha" / "facts.d" / "modelops.fact"
     good = fact.read_bytes()
     plan = fleet.plan_path.read_bytes()
     fact.write_text(content)
     try:
-        refused(fleet, ["modelops.fact", "alpha"], playbook="site", modelops_history=history(fleet), modelops_as_of=NOON)
+        refused(
+            fleet, ["modelops.fact", "alpha"], playbook="site", modelops_history=history(fleet), modelops_as_of=NOON
+        )
         assert fleet.plan_path.read_bytes() == plan
     finally:
         fact.write_bytes(good)

@@ -138,6 +138,7 @@ def test_changed_settings_are_restarted_once_and_only_when_allowed(machine: Mach
     changed = [service(machine, 0, "v2")]
     held = run(machine, changed, restart_changed=False)
     assert held.pending_restarts == ["modelops-chat-0"]
+    assert held.changed, "the new settings were written"
     assert machine.running == {"modelops-chat-0": "v1"}
     assert run(machine, changed).restarted == ["modelops-chat-0"]
     assert machine.running == {"modelops-chat-0": "v2"}

@@ -99,12 +99,12 @@ class Outcome:
     differences: list[dict[str, str]] = field(default_factory=list)
     startup_seconds: dict[str, float] = field(default_factory=dict)
     state_changed: bool = False
+    files_written: bool = False
 
     @property
     def changed(self) -> bool:
-        return bool(
-            self.started or self.restarted or self.removed or self.mended or self.prepared or self.state_changed
-        )
+        touched = self.started or self.restarted or self.removed or self.mended or self.prepared
+        return bool(touched or self.state_changed or self.files_written)
 
     def in_words(self) -> list[str]:
         """One line a service that was touched, for people."""
@@ -274,8 +274,9 @@ class _Run:
             )
 
     def _write(self, files: Sequence[DefinitionFile]) -> None:
-        if not self.dry_run:
-            for file in files:
+        for file in files:
+            self.outcome.files_written = True
+            if not self.dry_run:
                 file.write()
 
     def _expect(self, answer: Answer, service: ReplicaService) -> None:

@@ -95,20 +95,26 @@ class Fleet:
         """Process id of every replica that runs, by ``host/service``."""
         pids = {}
         for host in PORTS:
-            configuration = self.root / host / "etc" / "supervisord.conf"
-            if not configuration.exists():
-                continue
+            for words in self._settled(self.root / host / "etc" / "supervisord.conf"):
+                if words[1] == "RUNNING":
+                    pids[f"{host}/{words[0]}"] = int(words[3].rstrip(","))
+        return pids
+
+    def _settled(self, configuration: Path) -> list[list[str]]:
+        """What supervisord says of its programs, once none is in its first second any more."""
+        if not configuration.exists():
+            return []
+        while True:
             status = subprocess.run(
                 [str(BIN / "supervisorctl"), "-c", str(configuration), "status"],
                 capture_output=True,
                 text=True,
                 check=False,
             ).stdout
-            for line in status.splitlines():
-                words = line.split()
-                if len(words) > 3 and words[1] == "RUNNING":
-                    pids[f"{host}/{words[0]}"] = int(words[3].rstrip(","))
-        return pids
+            lines = [line.split() for line in status.splitlines() if line.startswith("modelops-")]
+            if not any(words[1] == "STARTING" for words in lines):
+                return lines
+            time.sleep(0.3)
 
     def answers(self, port: int, model: str) -> bool:
         body = json.dumps({"model": model, "prompt": "Hello", "max_tokens": 1}).encode()

@@ -22,6 +22,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 
 MAX_DOCUMENT_BYTES = 512 * 1024 * 1024
 FILE_MODE = 0o640
+# What a document says it was written by; the version is that of galaxy.yml.
+GENERATOR = "modelops.datacenter 0.1.0"
 
 
 def canonical_bytes(document: Any) -> bytes:

@@ -37,7 +37,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.rollout_state import serving_capacity
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.waves import Waves, order_waves
 
-GENERATOR = "modelops.datacenter 0.1.0"
 SECONDS_PER_HOUR = 3600.0
 
 
@@ -120,7 +119,7 @@ def plan_capacity(inputs: Inputs, policy: Policy, *, now: float) -> Planned:
     plan = {
         "created_at": format_moment(now),
         "as_of": None if policy.as_of is None else format_moment(policy.as_of),
-        "generator": GENERATOR,
+        "generator": documents.GENERATOR,
         "inputs": _digests(inputs),
         "fleet_fingerprint": fleet_fingerprint(inputs.hosts, inputs.models),
         "lead_time_seconds": lead_times(inputs.models, inputs.startup_seconds),

@@ -15,6 +15,7 @@ try:
 except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast import remarks
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import Layout
@@ -29,7 +30,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 
 SCHEMA_VERSION = 1
-GENERATOR = "modelops.datacenter 0.1.0"
 # Digits kept below the mean of a series: beyond noise, short of the last bits that
 # differ between machines.
 DIGITS = 6
@@ -49,7 +49,7 @@ def wrap(described: Mapping[str, Any], options: ForecastOptions) -> dict[str, An
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "forecast",
-        "generator": GENERATOR,
+        "generator": documents.GENERATOR,
         "horizon_steps": options.horizon_steps,
         "window_steps": options.window_steps,
         "quantile_levels": list(options.quantiles),

@@ -19,7 +19,6 @@ from typing import Any, Callable
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.http import Answer, ask
 
-PROBES = ("completion", "health", "none")
 ANSWER_CHARACTERS = 80
 
 

@@ -20,6 +20,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 
 # distribution name and least version for each top-level import name
 MINIMUM_VERSIONS: dict[str, tuple[str, str]] = {
+    "distributed": ("distributed", "2024.8"),
+    "holidays": ("holidays", "0.50"),
     "joblib": ("joblib", "1.3"),
     "numpy": ("numpy", "1.26"),
     "ortools": ("ortools", "9.12"),
@@ -27,6 +29,7 @@ MINIMUM_VERSIONS: dict[str, tuple[str, str]] = {
     "pyarrow": ("pyarrow", "16"),
     "scipy": ("scipy", "1.11"),
     "statsmodels": ("statsmodels", "0.14.2"),
+    "torch": ("torch", "2.2"),
 }
 
 

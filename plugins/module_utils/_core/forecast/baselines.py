@@ -35,6 +35,10 @@ class SeasonalMean:
     def samples_lost(self) -> int:
         return self.period * self.seasons
 
+    def predict(self, values: Any, origins: Any, horizon: int) -> Any:
+        """Forecasts (S, O, horizon) from every origin; origins >= samples_lost."""
+        return predict_seasonal_mean(self, values, origins, horizon)
+
 
 def predict_seasonal_mean(specification: SeasonalMean, values: Any, origins: Any, horizon: int) -> Any:
     """Forecasts (S, O, horizon) from every origin; origins >= period * seasons."""

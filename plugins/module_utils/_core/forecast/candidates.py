@@ -22,10 +22,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.arima import (
     SubsetAutoregression,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.baselines import (
-    SeasonalMean,
-    predict_seasonal_mean,
-)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.menu import Candidate
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel
 
@@ -41,8 +37,8 @@ def forecast_all(panel: Panel, menu: Sequence[Candidate], fitted_to: int, origin
     """
     result = np.empty((len(menu), panel.values.shape[0], len(origins), horizon))
     for index, candidate in enumerate(menu):
-        if isinstance(candidate, SeasonalMean):
-            result[index] = predict_seasonal_mean(candidate, panel.values, origins, horizon)
+        if not isinstance(candidate, SubsetAutoregression):
+            result[index] = candidate.predict(panel.values, origins, horizon)
     logarithms = np.log(panel.values + panel.lift[:, None])
     for members in _groups(menu):
         _forecast_group(result, panel, logarithms, menu, members, fitted_to, origins)

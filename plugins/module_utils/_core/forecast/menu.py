@@ -6,7 +6,8 @@
 
 Few and different: with more candidates the luckiest in the backtest wins more often than
 the best (60 candidates forecast the M4 hourly series and production LLM traffic 2 % worse
-than these). Means of the recent samples carry the level over noise that single lags
+than these). Medians and levelled shapes of the season carry bursty traffic (3 % on
+production LLM traffic, 7 % on web requests). Means of the recent samples carry the level over noise that single lags
 would follow (heterogeneous autoregression: Corsi 2009, J. Financial Econometrics 7, 174-196);
 the weekly lag next to the daily one is what an order search with one season cannot see.
 """
@@ -21,8 +22,14 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.baselines import (
     SeasonalMean,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.profiles import (
+    LevelledProfile,
+    PhaseMedian,
+    Zero,
+)
 
-Candidate = Union[SubsetAutoregression, SeasonalMean]
+Simple = Union[SeasonalMean, PhaseMedian, LevelledProfile, Zero]
+Candidate = Union[SubsetAutoregression, Simple]
 
 # A regression gets this many rows per coefficient, or it is not a candidate.
 ROWS_PER_COEFFICIENT = 3
@@ -37,7 +44,7 @@ def candidate_menu(head: int, periods: tuple[int, ...]) -> list[Candidate]:
         head: samples before the first backtest origin.
         periods: seasonal periods in steps, ascending; the first is the day, the last the week.
     """
-    wanted: list[Candidate] = [*_baselines(periods)]
+    wanted: list[Candidate] = [*_simple(periods)]
     for log in (False, True):
         wanted.extend(_autoregressions(periods, log))
     return [candidate for candidate in wanted if _fits(candidate, head)]
@@ -48,14 +55,21 @@ def seasonal_naive(periods: tuple[int, ...]) -> SeasonalMean:
     return SeasonalMean(periods[0] if periods else 1)
 
 
-def _baselines(periods: tuple[int, ...]) -> list[SeasonalMean]:
+def _simple(periods: tuple[int, ...]) -> list[Simple]:
     if not periods:
-        return [SeasonalMean(1), SeasonalMean(1, 3), SeasonalMean(1, 12)]
+        return [SeasonalMean(1), SeasonalMean(1, 3), SeasonalMean(1, 12), Zero()]
     day = periods[0]
-    wanted = [SeasonalMean(1, 12), SeasonalMean(1, day), SeasonalMean(day), SeasonalMean(day, 7)]
+    wanted: list[Simple] = [SeasonalMean(1, 12), SeasonalMean(1, day), SeasonalMean(day), SeasonalMean(day, 7)]
     for week in periods[1:]:
         wanted += [SeasonalMean(week), SeasonalMean(week, 2), SeasonalMean(week, 3)]
+    wanted += [PhaseMedian(day, 3), PhaseMedian(day, 7), LevelledProfile(day, 3, recent_steps(day))]
+    wanted += [LevelledProfile(day, 7, recent_steps(day)), Zero()]
     return list(dict.fromkeys(wanted))
+
+
+def recent_steps(season: int) -> int:
+    """How many of the last samples tell the level of now: an eighth of a season, at least 3."""
+    return max(3, season // 8)
 
 
 def _autoregressions(periods: tuple[int, ...], log: bool) -> list[SubsetAutoregression]:
@@ -68,7 +82,7 @@ def _autoregressions(periods: tuple[int, ...], log: bool) -> list[SubsetAutoregr
         return [subset({1}), subset({1, 2, 3}), subset({1, 2}, span=1)]
     day = periods[0]
     daily = (day, max(1, min(DAILY_HARMONICS, (day - 1) // 2)))
-    recent = (max(3, day // 8), day)
+    recent = (recent_steps(day), day)
     wanted = [
         subset({1, 2, 3}, daily),
         subset({1, 2, day, day + 1}),
@@ -87,6 +101,6 @@ def _autoregressions(periods: tuple[int, ...], log: bool) -> list[SubsetAutoregr
 
 
 def _fits(candidate: Candidate, head: int) -> bool:
-    if isinstance(candidate, SeasonalMean):
-        return candidate.samples_lost <= head
-    return head - candidate.samples_lost >= ROWS_PER_COEFFICIENT * len(candidate.terms)
+    if isinstance(candidate, SubsetAutoregression):
+        return head - candidate.samples_lost >= ROWS_PER_COEFFICIENT * len(candidate.terms)
+    return candidate.samples_lost <= head

@@ -28,10 +28,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     make_forecaster,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import (
-    calibrate,
-    quantile_paths,
-    quantiles_out_of_half,
-    window_maxima,
+    Tested,
+    find_intervals,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.menu import seasonal_naive
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel
@@ -93,23 +91,20 @@ def forecast_panel(panel: Panel, layout: Layout, options: ForecastOptions) -> Pa
     actual, observed = targets(panel.values, layout), targets(panel.observed, layout)
     sums, counts = fold_sums(tried, actual, observed, layout)
     combined = combine_out_of_fold(tried, sums, counts, layout)
-    calibration = calibrate(combined, actual, observed, options.quantiles, options.window_steps, layout.windows)
-
-    fitted = quantiles_out_of_half(combined, actual, observed, options.quantiles, layout.windows, calibration)
-
     candidate_mae = sums.sum(axis=-1) / np.maximum(counts.sum(axis=-1), 1)
     weights = combination_weights(candidate_mae)
     final = forecaster.forecast(panel, panel.length, np.array([panel.length]), horizon)[:, :, 0]
     mean = np.einsum("csh,cs->sh", final, weights)
-    quantiles = quantile_paths(mean, calibration)
+    tested = Tested(combined, actual, observed, mean)
+    intervals = find_intervals(panel, layout, tested, options.quantiles, options.window_steps)
     return PanelForecast(
         names=forecaster.names,
         mean=mean,
-        quantiles=quantiles,
-        window_maximum=window_maxima(mean, quantiles, calibration, options.window_steps),
+        quantiles=intervals.quantiles,
+        window_maximum=intervals.window_maximum,
         weights=weights,
         candidate_mae=candidate_mae,
-        scores=_score(panel, layout, options, combined, fitted, actual, observed),
+        scores=_score(panel, layout, options, combined, intervals.backtest, actual, observed),
         failures=forecaster.failures,
     )
 

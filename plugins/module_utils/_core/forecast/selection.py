@@ -5,7 +5,7 @@
 """Combine the candidates that did best in the backtest.
 
 The best 8 whose mean absolute error is within 1.4 times the smallest, weighted by
-1 / MAE^2. A combination beats its best member because the members err differently
+1 / MAE^4. A combination beats its best member because the members err differently
 (Bates and Granger 1969). The backtest of the combination takes each fold's weights
 from the other folds, so its errors are not of forecasts chosen on those errors.
 """
@@ -23,6 +23,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 
 BEST = 8
 WITHIN = 1.4
+SHARPNESS = 4
 
 
 def combination_weights(errors: Any) -> Any:
@@ -36,7 +37,7 @@ def combination_weights(errors: Any) -> Any:
     # an error of exactly zero (constant series) would divide by zero; equal ones share
     floor = np.maximum(errors, 1e-12)
     chosen = (rank < BEST) & (errors <= WITHIN * np.maximum(best, 1e-12))
-    weights = np.where(chosen, 1.0 / floor**2, 0.0)
+    weights = np.where(chosen, 1.0 / floor**SHARPNESS, 0.0)
     return weights / weights.sum(axis=0)
 
 

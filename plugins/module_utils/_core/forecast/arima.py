@@ -129,7 +129,7 @@ def normal_equations(z: Any, observed: Any, terms: Iterable[Any], first_row: int
 
 
 def cumulative(z: Any) -> Any:
-    """(S, n+1) with the sum of z[:, :t] at t."""
+    """(S, n+1) with the sum of z[:, :t] at t, always in double precision: differences of it are used."""
     total = np.zeros((z.shape[0], z.shape[1] + 1))
     np.cumsum(z, axis=1, out=total[:, 1:])
     return total
@@ -162,11 +162,12 @@ def predict(specification: SubsetAutoregression, coefficients: Any, values: Any,
 
     Args:
         coefficients: (S, k) from :func:`solve`.
-        values: (S, n) the undifferenced series.
+        values: (S, n) the undifferenced series; the forecasts have its precision.
         origins: (O,) first step to forecast from each; samples before it are used.
         horizon: steps ahead.
     """
     z = difference(values, specification.difference)
+    coefficients = coefficients.astype(values.dtype)
     path = _known_part(specification, coefficients, z, origins, horizon)
     with np.errstate(over="ignore", invalid="ignore"):
         _recur(path, specification, coefficients)
@@ -177,9 +178,9 @@ def predict(specification: SubsetAutoregression, coefficients: Any, values: Any,
 
 def _known_part(specification: SubsetAutoregression, coefficients: Any, z: Any, origins: Any, horizon: int) -> Any:
     """(horizon, S, O) of what the past before each origin and the deterministic terms give to each lead."""
-    path = np.zeros((horizon, z.shape[0], len(origins)))
+    path = np.zeros((horizon, z.shape[0], len(origins)), dtype=z.dtype)
     ahead = np.arange(horizon)[:, None]
-    total = cumulative(z)
+    total = cumulative(z) if specification.means else None
     for column, term in enumerate(specification.terms):
         share = coefficients[:, column, None]
         if isinstance(term, int):
@@ -190,7 +191,7 @@ def _known_part(specification: SubsetAutoregression, coefficients: Any, z: Any, 
             at = origins + ahead[:width] - width
             path[:width] += (total[:, origins] - total[:, at].transpose(1, 0, 2)) * (share / width)
         else:
-            path += deterministic(term, origins + ahead)[:, None, :] * share
+            path += deterministic(term, origins + ahead).astype(z.dtype)[:, None, :] * share
     return path
 
 
@@ -201,7 +202,7 @@ def _recur(path: Any, specification: SubsetAutoregression, coefficients: Any) ->
     lags = [(lag, coefficients[:, first + i, None]) for i, lag in enumerate(specification.lags) if lag < horizon]
     first += len(specification.lags)
     means = [(width, coefficients[:, first + i, None] / width) for i, width in enumerate(specification.means)]
-    sums = np.zeros((horizon + 1, *path.shape[1:])) if means else None
+    sums = np.zeros((horizon + 1, *path.shape[1:]), dtype=path.dtype) if means else None
     for step in range(horizon):
         for lag, share in lags:
             if lag <= step:

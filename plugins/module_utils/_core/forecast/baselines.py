@@ -42,9 +42,8 @@ class SeasonalMean:
 
 def predict_seasonal_mean(specification: SeasonalMean, values: Any, origins: Any, horizon: int) -> Any:
     """Forecasts (S, O, horizon) from every origin; origins >= period * seasons."""
-    phase = np.arange(horizon) % specification.period
+    phase = np.arange(min(horizon, specification.period))
     back = specification.period * np.arange(1, specification.seasons + 1)
     at = origins[:, None, None] + phase[None, :, None] - back[None, None, :]
-    if specification.seasons == 1:
-        return values[:, at[..., 0]]
-    return values[:, at].mean(axis=-1)
+    shape = values[:, at[..., 0]] if specification.seasons == 1 else values[:, at].mean(axis=-1)
+    return shape[..., np.arange(horizon) % specification.period]

@@ -29,22 +29,26 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 def forecast_all(panel: Panel, menu: Sequence[Candidate], fitted_to: int, origins: Any, horizon: int) -> Any:
     """Forecasts (C, S, O, horizon) on the panel's scale, each within [0, ceiling].
 
+    From many origins they are for choosing only, and single precision does.
+
     Args:
         menu: C candidates.
         fitted_to: coefficients are estimated from the samples before this one.
         origins: (O,) first step to forecast; every sample before it is used as history.
         horizon: steps ahead.
     """
-    result = np.empty((len(menu), panel.values.shape[0], len(origins), horizon))
+    precision = np.float64 if len(origins) == 1 else np.float32
+    result = np.empty((len(menu), panel.values.shape[0], len(origins), horizon), dtype=precision)
     for index, candidate in enumerate(menu):
         if not isinstance(candidate, SubsetAutoregression):
             result[index] = candidate.predict(panel.values, origins, horizon)
     logarithms = np.log(panel.values + panel.lift[:, None])
     for members in _groups(menu):
         _forecast_group(result, panel, logarithms, menu, members, fitted_to, origins)
-    ceiling = panel.ceiling[:, None, None]
+    ceiling = panel.ceiling[:, None, None].astype(precision)
     for forecasts in result:
-        np.clip(np.where(np.isnan(forecasts), ceiling, forecasts), 0.0, ceiling, out=forecasts)
+        np.copyto(forecasts, ceiling, where=np.isnan(forecasts))
+        np.clip(forecasts, 0.0, ceiling, out=forecasts)
     return result
 
 
@@ -76,11 +80,13 @@ def _forecast_group(
     z = arima.difference(values, first.difference)
     terms = list(dict.fromkeys(term for specification in specifications for term in specification.terms))
     equations = arima.normal_equations(z, panel.observed, terms, first.samples_lost, fitted_to)
-    horizon = result.shape[-1]
+    values, horizon = values.astype(result.dtype), result.shape[-1]
+    lift = panel.lift[:, None, None].astype(result.dtype)
+    top = np.log(panel.ceiling[:, None, None].astype(result.dtype) + lift)
     for index, specification in zip(members, specifications):
         coefficients = arima.solve(equations, specification)
         forecasts = arima.predict(specification, coefficients, values, origins, horizon)
         if specification.log:
-            top = np.log(panel.ceiling + panel.lift)[:, None, None] + 1e-9
-            forecasts = np.exp(np.minimum(forecasts, top)) - panel.lift[:, None, None]
+            forecasts = np.exp(np.minimum(forecasts, top, out=forecasts), out=forecasts)
+            forecasts -= lift
         result[index] = forecasts

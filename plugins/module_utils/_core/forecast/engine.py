@@ -44,6 +44,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 
+# Older samples than these change no forecast measured, but cost time.
+SEASONS_KEPT, LEAST_KEPT, MOST_KEPT = 8, 2048, 6048
 CHUNK_BYTES = 48 << 20
 # Candidates and regressors a series has at most, for the size of a chunk.
 TYPICAL_CANDIDATES = 34
@@ -92,7 +94,7 @@ def _tasks(ordered: Sequence[Series], options: ForecastOptions) -> list[Task]:
     """Group the series, then cut groups into chunks."""
     groups: dict[tuple[int, tuple[int, ...]], list[tuple[Series, Any]]] = {}
     for one in ordered:
-        values = np.asarray(one.values, dtype=np.float64)[trim(one.values) :]
+        values = recent_part(one, options)
         periods = periods_for(options, one.step_seconds, values.size)
         groups.setdefault((values.size, periods), []).append((one, values))
     tasks = []
@@ -105,6 +107,23 @@ def _tasks(ordered: Sequence[Series], options: ForecastOptions) -> list[Task]:
                 Task(tuple(one for one, _unused in chunk), tuple(values for _unused, values in chunk), periods)
             )
     return tasks
+
+
+def recent_part(one: Series, options: ForecastOptions) -> Any:
+    """What of a history is used: from its first demand on, and no more than is worth its time.
+
+    Whole seasons are cut where something is cut, so that series of different ages
+    can share a panel.
+    """
+    values = np.asarray(one.values, dtype=np.float64)
+    begun = trim(values)
+    periods = periods_for(options, one.step_seconds, values.size - begun)
+    if begun and periods:
+        begun += (values.size - begun) % periods[0]
+    most = values.size
+    if periods:
+        most = max(LEAST_KEPT, min(SEASONS_KEPT * periods[-1], MOST_KEPT))
+    return values[max(begun, values.size - most) :]
 
 
 def _run(tasks: Sequence[Task], options: ForecastOptions) -> list[dict[str, Any]]:

@@ -115,7 +115,7 @@ def _steps(
     sources += extra
     if layout.windows >= LEAST_WINDOWS:
         leads = np.arange(layout.horizon)
-        sources += _past_sources(panel.values, layout.origins, panel, layout, leads, levels, 1)
+        sources += _past_sources(panel.actual, layout.origins, panel, layout, leads, levels, 1)
     return blend(sources, tested.actual, tested.observed, levels)
 
 
@@ -138,7 +138,7 @@ def _peaks(
     cut = [spread[:, : fits * window].reshape(series, fits, window) for spread in spreads]
     sources = peak_sources(guess, tested.final[:, :window], actual, enough, levels, cut)
     if layout.windows >= LEAST_WINDOWS:
-        maxima = _rolling_maximum(panel.values, window)
+        maxima = _rolling_maximum(panel.actual, window)
         past = _past_sources(maxima, layout.origins, panel, layout, np.arange(fits) * window, levels, window)
         sources += [Source(one.name, one.tested, one.final[:, :1]) for one in past]
     return blend(sources, actual, enough, levels)

@@ -7,6 +7,8 @@
 Everything downstream works on a :class:`Panel`: S series of n samples, divided by
 their mean so that all of them live on one scale, without gaps, and with a mask that
 says what was really observed. Filled samples are never scored and never calibrated.
+The candidates see the history at today's level (:mod:`drift`) and without single
+spikes (:mod:`outliers`); what they are measured against keeps its spikes.
 """
 
 from __future__ import annotations
@@ -20,6 +22,13 @@ try:
 except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.drift import (
+    Shifts,
+    align,
+    find_shifts,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.outliers import without_spikes
+
 # A logarithm of zero does not exist; the log scale lifts a series until its
 # smallest sample is this share of its mean.
 LOG_FLOOR = 0.1
@@ -32,31 +41,28 @@ class Panel:
     """S series of equal length.
 
     Attributes:
-        values: (S, n) non-negative, mean about 1, gaps filled.
+        values: (S, n) non-negative, mean about 1, gaps filled, spikes removed.
+        actual: (S, n) the same with its spikes.
         observed: (S, n) bool, False where a sample was filled.
         scale: (S,) what the values were divided by.
         periods: seasonal periods in steps, ascending, each fitting twice; may be empty.
         lift: (S,) what is added before a logarithm.
         ceiling: (S,) no forecast goes above: the maximum plus half the range.
+        shifts: where the level changed; what is older has been brought to the new level.
     """
 
     values: Any
+    actual: Any
     observed: Any
     scale: Any
     periods: tuple[int, ...]
     lift: Any
     ceiling: Any
+    shifts: Shifts
 
     @property
     def length(self) -> int:
         return int(self.values.shape[1])
-
-    def rows(self, start: int, stop: int) -> Panel:
-        """The series ``start`` to ``stop`` as a panel of their own."""
-        part = slice(start, stop)
-        return Panel(
-            self.values[part], self.observed[part], self.scale[part], self.periods, self.lift[part], self.ceiling[part]
-        )
 
 
 def trim(values: Any) -> int:
@@ -75,14 +81,22 @@ def make_panel(rows: Sequence[Any], periods: tuple[int, ...]) -> Panel:
     values = raw / scale[:, None]
     for index in np.flatnonzero(~observed.all(axis=1)):
         values[index] = fill_gaps(values[index], periods)
+    shifts = find_shifts(values, periods)
+    if shifts.found.any():
+        values = align(values, shifts)
+        level = np.where(shifts.found, np.maximum(values.mean(axis=1), 1e-12), 1.0)
+        values, scale = values / level[:, None], scale * level
+    calm = without_spikes(values, periods)
     highest, lowest = values.max(axis=1), values.min(axis=1)
     return Panel(
-        values=values,
+        values=calm,
+        actual=values,
         observed=observed,
         scale=scale,
         periods=periods,
         lift=np.maximum(0.0, LOG_FLOOR - lowest),
         ceiling=highest + 0.5 * (highest - lowest),
+        shifts=shifts,
     )
 
 

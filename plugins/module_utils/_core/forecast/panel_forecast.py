@@ -88,7 +88,7 @@ def forecast_panel(panel: Panel, layout: Layout, options: ForecastOptions) -> Pa
     horizon = options.horizon_steps
     forecaster = make_forecaster(options, layout.head, panel.periods)
     tried = forecaster.forecast(panel, layout.head, layout.origins, horizon)
-    actual, observed = targets(panel.values, layout), targets(panel.observed, layout)
+    actual, observed = targets(panel.actual, layout), targets(panel.observed, layout)
     sums, counts = fold_sums(tried, actual, observed, layout)
     combined = combine_out_of_fold(tried, sums, counts, layout)
     candidate_mae = sums.sum(axis=-1) / np.maximum(counts.sum(axis=-1), 1)
@@ -96,7 +96,7 @@ def forecast_panel(panel: Panel, layout: Layout, options: ForecastOptions) -> Pa
     final = forecaster.forecast(panel, panel.length, np.array([panel.length]), horizon)[:, :, 0]
     mean = np.einsum("csh,cs->sh", final, weights)
     tested = Tested(combined, actual, observed, mean)
-    intervals = find_intervals(panel, layout, tested, options.quantiles, options.window_steps)
+    intervals = find_intervals(panel, layout, tested, options.quantiles, options.window_steps, widening=panel.shifts.widening[:, None])
     return PanelForecast(
         names=forecaster.names,
         mean=mean,
@@ -113,14 +113,14 @@ def _score(
     panel: Panel, layout: Layout, options: ForecastOptions, combined: Any, fitted: Any, actual: Any, observed: Any
 ) -> Scores:
     naive = seasonal_naive(panel.periods)
-    simple = predict_seasonal_mean(naive, panel.values, layout.origins, layout.horizon)
+    simple = predict_seasonal_mean(naive, panel.actual, layout.origins, layout.horizon)
     miss = np.abs(combined - actual)
     size = np.abs(combined) + np.abs(actual)
     both = (1, 2)
     return Scores(
         mae=masked_mean(miss, observed, both),
         naive_mae=masked_mean(np.abs(simple - actual), observed, both),
-        naive_scale=naive_scale(panel.values, panel.observed, naive.period),
+        naive_scale=naive_scale(panel.actual, panel.observed, naive.period),
         smape=200.0 * masked_mean(miss / np.where(size > 0.0, size, 1.0), observed, both),
         pinball=np.stack(
             [

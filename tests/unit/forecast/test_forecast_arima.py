@@ -118,3 +118,31 @@ def test_a_perfectly_periodic_series_is_solved_and_continued():
     coefficients = _fit(wave[None], specification)
     path = arima.predict(specification, coefficients, wave[None], np.array([240]), 48)[0, 0]
     np.testing.assert_allclose(path, 2.0 + np.sin(2 * np.pi * np.arange(240, 288) / DAY), atol=1e-4)
+
+
+@pytest.mark.parametrize("span", [1, DAY])
+def test_differencing_with_waves_and_missing_targets_equals_plain_least_squares_on_the_observed_rows(span):
+    values = daily_demand(10) / 50.0
+    observed = np.ones(values.shape, bool)
+    observed[[150, 151, 152, 300, 411]] = False
+    specification = SubsetAutoregression((1, 2, 24), difference=span, harmonics=((DAY, 2),))
+    z = arima.difference(values[None], span)
+    first = specification.samples_lost
+    equations = arima.normal_equations(z, observed[None], specification.terms, first, values.size)
+    rows = np.array([t for t in range(first, values.size) if observed[t]])
+    angles = 2 * np.pi * rows[:, None] * np.array([1, 2]) / DAY
+    waves = np.stack([np.sin(angles), np.cos(angles)], axis=2).reshape(rows.size, 4)
+    change = np.r_[np.zeros(span), values[span:] - values[:-span]]
+    X = np.column_stack([np.ones(rows.size), *(change[rows - lag] for lag in (1, 2, 24)), waves])
+    expected = np.linalg.lstsq(X, change[rows], rcond=None)[0]
+    np.testing.assert_allclose(arima.solve(equations, specification)[0], expected, rtol=0, atol=1e-8)
+
+
+def test_differencing_with_waves_equals_statsmodels_autoreg():
+    values = daily_demand(11)[None] / 50.0
+    specification = SubsetAutoregression((1, 2, 24), difference=1, harmonics=((DAY, 2),))
+    coefficients = _fit(values, specification)
+    when = np.arange(1, values.shape[1])
+    waves = np.stack([arima.deterministic(term, when) for term in specification.terms[4:]], axis=1)
+    reference = AutoReg(np.diff(values[0]), lags=[1, 2, 24], trend="c", exog=waves).fit()
+    np.testing.assert_allclose(coefficients[0], reference.params, rtol=0, atol=1e-8)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This code is private to the collection: it may change in any release.
-"""Named orders through statsmodels: the wide menu, and the reference for the built-in core.
+"""ARIMA of named or searched orders through statsmodels: the wide menu, and a reference for the built-in core.
 
 ``arima``: regression on Fourier terms, then ARMA of the residuals by Hannan-Rissanen
 (two stages, some 140 times faster than exact likelihood with regressors).
@@ -10,15 +10,18 @@
 estimated on the differenced series (some 9 times faster on seasonal orders).
 
 Both estimate once on the head and then only filter what came since (some 25 times
-faster than fitting again). A series on which a fit fails gets seasonal naive, and says so.
-statsmodels costs two seconds to import, so it is imported only here and only when asked for.
+faster than fitting again). Without a named order each series gets the one that
+:mod:`order_search` finds on its head, by the likelihood at the parameters each engine
+estimates, within a budget of CPU seconds. A series on which a fit fails gets seasonal
+naive, and says so. statsmodels costs two seconds to import, so it is
+imported only here and only when asked for.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 try:
     import numpy as np
@@ -30,6 +33,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     predict_seasonal_mean,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.menu import seasonal_naive
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.order_search import (
+    FoundOrder,
+    search_order,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import (
     ForecastOptions,
@@ -41,6 +48,10 @@ LONGEST_STATE_SEASON = 48
 HARMONICS = 6
 MAX_ITERATIONS = 50
 
+# An autoregressive or moving-average root this close to the unit circle is a fit that ran away.
+LEAST_ROOT = 1.001
+DEFAULT_BUDGET_SECONDS = 2.0
+
 Fitted = Callable[[int, int], Any]
 
 
@@ -50,17 +61,18 @@ class StatsmodelsForecaster:
     Attributes:
         names: the single candidate's name.
         failures: row of the panel and the reason, for each series that fell back.
+        found: row of the panel and the order last searched for it; empty when the order is named.
     """
 
     def __init__(self, options: ForecastOptions, periods: tuple[int, ...]) -> None:
         self._engine = options.engine
-        self._order = options.order
+        self._order: Optional[tuple[int, int, int]] = options.order
+        self._budget_seconds = float(getattr(options, "search_budget_seconds", DEFAULT_BUDGET_SECONDS))
         self._seasonal_order = _seasonal_order(options, periods)
-        _P, D, _Q, season = self._seasonal_order
-        self._waves = () if season else _waves(periods)
-        self._spans = (1,) * options.order[1] + (season,) * D
+        self._waves = () if self._seasonal_order[3] else _waves(periods)
         self.names: tuple[str, ...] = (self._name(),)
         self.failures: dict[int, str] = {}
+        self.found: dict[int, FoundOrder] = {}
 
     def forecast(self, panel: Panel, fitted_to: int, origins: Sequence[int], horizon: int) -> Any:
         """Forecasts (1, S, O, horizon) on the panel's scale, within [0, ceiling]."""
@@ -77,7 +89,7 @@ class StatsmodelsForecaster:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                predict = self._fit(values, fitted_to)
+                predict = self._fit(row, values, fitted_to)
                 paths = np.stack([predict(int(origin), horizon) for origin in origins])
             if np.isfinite(paths).all():
                 return paths
@@ -87,42 +99,68 @@ class StatsmodelsForecaster:
         self.failures[row] = reason
         return None
 
-    def _fit(self, values: Any, fitted_to: int) -> Fitted:
+    def _fit(self, row: int, values: Any, fitted_to: int) -> Fitted:
         """Regress on the waves, difference, estimate on the head; what comes back forecasts from any later origin."""
         X = _regressors(self._waves, np.arange(values.size))
         beta = np.linalg.lstsq(X[:fitted_to], values[:fitted_to], rcond=None)[0]
         stages = [values - X @ beta]
-        for span in self._spans:
+        (p, d, q), (P, D, Q, season), constant = self._orders(row, stages[0][:fitted_to])
+        spans = (1,) * d + (season,) * D
+        for span in spans:
             stages.append(np.concatenate([np.zeros(span), stages[-1][span:] - stages[-1][:-span]]))
-        lost = sum(self._spans)
-        fitted = self._estimate(stages[-1][lost:fitted_to])
+        lost = sum(spans)
+        drift = stages[-1][lost:fitted_to].mean() if constant else 0.0
+        fitted = self._estimate(stages[-1][lost:fitted_to] - drift, (p, q), (P, Q), season)
 
         def predict(origin: int, horizon: int) -> Any:
-            since = stages[-1][fitted_to:origin]
-            path = (fitted.extend(since) if since.size else fitted).forecast(horizon)
-            for span, stage in zip(reversed(self._spans), reversed(stages[:-1])):
+            since = stages[-1][fitted_to:origin] - drift
+            path = (fitted.extend(since) if since.size else fitted).forecast(horizon) + drift
+            for span, stage in zip(reversed(spans), reversed(stages[:-1])):
                 path = _summed_up(path, stage[:origin], span)
             return path + _regressors(self._waves, np.arange(origin, origin + horizon)) @ beta
 
         return predict
 
-    def _estimate(self, history: Any) -> Any:
+    def _orders(self, row: int, head: Any) -> tuple[tuple[int, int, int], tuple[int, int, int, int], bool]:
+        """Order, seasonal order and whether there is a drift: as named, or searched."""
+        if self._order is not None:
+            return self._order, self._seasonal_order, False
+        found = search_order(
+            head, self._seasonal_order[3], deviance=self._deviance, budget_seconds=self._budget_seconds
+        )
+        self.found[row] = found
+        return found.order, found.seasonal_order, found.constant
+
+    def _estimate(self, history: Any, order: tuple[int, int], seasonal: tuple[int, int], season: int) -> Any:
         """The fitted results of a stationary series: Hannan-Rissanen, or exact likelihood."""
-        p, _d, q = self._order
+        (p, q), (P, Q) = order, seasonal
         if self._engine == "arima":
             arima = require("statsmodels.tsa.arima.model", purpose="The engine arima")
             return arima.ARIMA(history, order=(p, 0, q), trend="n").fit(method="hannan_rissanen")
         sarimax = require("statsmodels.tsa.statespace.sarimax", purpose="The engine sarimax")
-        P, _D, Q, season = self._seasonal_order
         model = sarimax.SARIMAX(
             history, order=(p, 0, q), seasonal_order=(P, 0, Q, season), trend="n", concentrate_scale=True
         )
         return model.fit(disp=0, cov_type="none", maxiter=MAX_ITERATIONS)
 
+    def _deviance(self, history: Any, order: tuple[int, int], seasonal: tuple[int, int], season: int) -> float:
+        """-2 log L; infinite for a fit that failed, and for one with a root on the unit circle."""
+        try:
+            fitted = self._estimate(history, order, seasonal, season)
+        except (ValueError, IndexError, np.linalg.LinAlgError):
+            return float(np.inf)
+        roots = np.concatenate([fitted.arroots, fitted.maroots])
+        if not np.isfinite(fitted.llf) or (roots.size and np.abs(roots).min() < LEAST_ROOT):
+            return float(np.inf)
+        return -2.0 * float(fitted.llf)
+
     def _name(self) -> str:
-        text = f"{self._engine}({','.join(map(str, self._order))})"
-        if self._seasonal_order[3]:
-            text += f"({','.join(map(str, self._seasonal_order[:3]))}){self._seasonal_order[3]}"
+        searched = self._order is None
+        text = f"{self._engine}({'auto' if searched else ','.join(map(str, self._order or ()))})"
+        season = self._seasonal_order[3]
+        if season:
+            orders = "auto" if searched else ",".join(map(str, self._seasonal_order[:3]))
+            text += f"({orders}){season}"
         return text + (" fourier" if self._waves else "")
 
 

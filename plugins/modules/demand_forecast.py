@@ -14,16 +14,24 @@ author:
 description:
   - Forecasts every series of a demand history some steps ahead and says how far to trust each forecast.
   - The built-in engine combines seasonal subset ARIMA models, fitted by least squares on the raw and the logarithmic
-    scale, with seasonal naive forecasts and means of seasons. It tests all of them on the end of the history at the
+    scale, with seasonal naive forecasts, and with means, medians and levelled shapes of recent seasons; on short and
+    monthly histories also with exponential smoothing and Theta. It tests all of them on the end of the history at the
     true horizon, keeps the best and weights them by their errors.
-  - The quantiles come from the same backtest, so that the 0.95 quantile is one that about 95 % of the demand stays
-    below. The quantiles of the maximum over a window are calibrated on window maxima, since the maximum of quantiles
-    is something else.
-  - A series too short to be tested gets a wide interval, C(usable=false) and a warning, never a failure.
+  - The quantiles come from the same backtest, from the errors of the forecast and from what demand was before, level by
+    level whichever did best, so that the 0.95 quantile is one that about 95 % of the demand stays below. The quantiles
+    of the maximum over a window are calibrated on window maxima, since the maximum of quantiles is something else.
+  - A level that changed and stays is followed at once when it rises, and after two days when it falls. Single spikes do
+    not bend the forecast, gaps are filled with the usual shape and never scored.
+  - A series too short to be tested borrows the shape of the day from the other series and gets a wide interval,
+    C(usable=false) and a warning, never a failure.
 requirements:
   - numpy >= 1.26
-  - statsmodels >= 0.14.2 (O(engine=arima) and O(engine=sarimax))
+  - statsmodels >= 0.14.2 (O(engine=arima) and O(engine=sarimax), also in O(candidates))
+  - torch >= 2.2 (O(engine=lstm), also in O(candidates))
   - joblib >= 1.3 (O(n_jobs) other than V(1))
+  - distributed >= 2024.8 (O(parallel.backend=dask))
+  - holidays >= 0.50 (O(holidays))
+  - tzdata (O(timezone), where the system has no time zone data)
   - pyarrow >= 16 (Parquet in O(src))
 extends_documentation_fragment:
   - modelops.datacenter.attributes
@@ -96,28 +104,114 @@ options:
     default: auto
   engine:
     description:
-      - V(auto) is the combination described above. V(arima) and V(sarimax) fit one named order with statsmodels.
-        V(seasonal_naive) repeats the last season.
+      - V(auto) is the combination described above. V(arima) and V(sarimax) fit one order with statsmodels.
+        V(lstm) trains one network over all series. V(seasonal_naive) repeats the last season.
       - All of them are tested the same way, and get their intervals from that test.
     type: str
-    choices: [auto, arima, sarimax, seasonal_naive]
+    choices: [auto, arima, sarimax, seasonal_naive, lstm]
     default: auto
+  candidates:
+    description:
+      - For O(engine=auto), candidates beside the built-in V(menu). V(arima), V(sarimax) and V(lstm) are judged in the
+        same backtest and used only where they are among the best. They cost a hundred times the rest.
+    type: list
+    elements: str
+    choices: [menu, arima, sarimax, lstm]
+    default: [menu]
   order:
     description:
-      - Orders C(p), C(d) and C(q) for O(engine=arima) and O(engine=sarimax). The default is V([2, 0, 1]).
+      - Orders C(p), C(d) and C(q) for V(arima) and V(sarimax), as a list. The default is V([2, 0, 1]); V(auto)
+        searches the order of each series by its corrected information criterion.
       - V(arima) regresses on Fourier terms of the seasons first.
-    type: list
-    elements: int
+    type: raw
   seasonal_order:
     description:
-      - Orders C(P), C(D) and C(Q) and the period C(m) in steps for O(engine=sarimax). The default is V([0, 1, 1, m]) with
-        the shortest season, if that is at most 48 steps, and Fourier terms otherwise.
+      - Orders C(P), C(D) and C(Q) and the period C(m) in steps for V(sarimax). The default is V([0, 1, 1, m]) with
+        the shortest season, if that is at most 48 steps, and Fourier terms otherwise. With O(order=auto) only the
+        period is taken from it.
     type: list
     elements: int
+  search_budget_seconds:
+    description: CPU seconds that the search of one order may take; the best so far is kept, and that is said.
+    type: float
+    default: 2.0
+  training_budget_seconds:
+    description:
+      - CPU seconds (seconds, on an accelerator) that the training of V(lstm) may take. It usually stops before, when it
+        stops getting better; only then is a second run the same.
+    type: float
+    default: 300.0
+  previous:
+    description:
+      - The forecast made before this one (JSON), often the same path as O(dest). What came since is compared with its
+        quantiles, and levels that were passed too often or too rarely are corrected (adaptive conformal inference).
+        A path that does not exist yet means that there is none.
+    type: path
+  sample_paths:
+    description: How many possible courses of demand to draw for each series, with the quantiles of the forecast.
+    type: int
+    default: 0
+  seed:
+    description: Seed of O(sample_paths) and of V(lstm).
+    type: int
+    default: 0
+  timezone:
+    description:
+      - The time zone the users live in, an IANA name such as V(Europe/Berlin). The shape of the day then stays
+        where it is when clocks change, and the days of O(holidays) are local ones. Without it, UTC.
+      - Clock changes are followed where they are a whole number of steps. The forecast itself stays in UTC.
+    type: str
+  holidays:
+    description:
+      - Countries, with a part of the country behind a hyphen, whose public holidays count, for example
+        V([DE-BY, US]). A holiday lasts from four in the morning to four in the next, local time.
+      - Past holidays are kept out of the usual shape; coming ones are scaled by what past ones did, with a
+        wider interval. The step must divide a day.
+    type: list
+    elements: str
+  events:
+    description: Windows, past or coming, in which demand is known to differ.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: What the warnings call it.
+        type: str
+        required: true
+      start:
+        description: The first moment of the window (ISO 8601, UTC unless it has an offset).
+        type: str
+        required: true
+      end:
+        description: The first moment after the window (ISO 8601, UTC unless it has an offset).
+        type: str
+        required: true
+      multiplier:
+        description: What demand is multiplied by, above 0. Give either this or O(events[].floor).
+        type: float
+      floor:
+        description: The least demand to expect, in the unit of the history, 0 or more.
+        type: float
+      series:
+        description: The series or models concerned. Without it, all of them.
+        type: list
+        elements: str
   n_jobs:
     description: Processes to use; V(-1) is one for each core. Worthwhile from a few thousand series.
     type: int
     default: 1
+  parallel:
+    description: On what the processes of O(n_jobs) run. The forecast is the same on any.
+    type: dict
+    suboptions:
+      backend:
+        description: V(loky) is this machine; V(dask) is an existing scheduler, and all of its workers are used.
+        type: str
+        choices: [loky, dask]
+        default: loky
+      address:
+        description: Where the scheduler of V(dask) listens, for example V(tcp://10.0.0.5:8786).
+        type: str
   dest:
     description: Where to write the forecast (JSON). Without it, only the summary is returned.
     type: path
@@ -207,10 +301,42 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "quantiles": {"type": "list", "elements": "float", "default": [0.05, 0.5, 0.9, 0.95]},
     "window_steps": {"type": "int"},
     "seasonal_periods": {"type": "raw", "default": "auto"},
-    "engine": {"type": "str", "choices": ["auto", "arima", "sarimax", "seasonal_naive"], "default": "auto"},
-    "order": {"type": "list", "elements": "int"},
+    "engine": {"type": "str", "choices": ["auto", "arima", "sarimax", "seasonal_naive", "lstm"], "default": "auto"},
+    "candidates": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["menu", "arima", "sarimax", "lstm"],
+        "default": ["menu"],
+    },
+    "order": {"type": "raw"},
     "seasonal_order": {"type": "list", "elements": "int"},
+    "search_budget_seconds": {"type": "float", "default": 2.0},
+    "training_budget_seconds": {"type": "float", "default": 300.0},
+    "previous": {"type": "path"},
+    "sample_paths": {"type": "int", "default": 0},
+    "seed": {"type": "int", "default": 0},
+    "timezone": {"type": "str"},
+    "holidays": {"type": "list", "elements": "str"},
+    "events": {
+        "type": "list",
+        "elements": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "start": {"type": "str", "required": True},
+            "end": {"type": "str", "required": True},
+            "multiplier": {"type": "float"},
+            "floor": {"type": "float"},
+            "series": {"type": "list", "elements": "str"},
+        },
+    },
     "n_jobs": {"type": "int", "default": 1},
+    "parallel": {
+        "type": "dict",
+        "options": {
+            "backend": {"type": "str", "choices": ["loky", "dask"], "default": "loky"},
+            "address": {"type": "str"},
+        },
+    },
     "dest": {"type": "path"},
 }
 
@@ -220,20 +346,14 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     # One thread: the matrices are small, and the same input then gives the same bytes everywhere.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     require("numpy", purpose="Forecasting")
-    from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.engine import forecast_series
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.files import (
         figures,
         store,
         summarise,
     )
-    from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.source import read_source
-    from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import parse_options
+    from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.request import forecast_request
 
-    options = parse_options(params)
-    series, noticed, fingerprint = read_source(params)
-    document = forecast_series(series, options)
-    document["inputs"] = {"history": fingerprint}
-    document["warnings"] = noticed + document["warnings"]
+    document = forecast_request(params)
     result: dict[str, Any] = {
         "changed": False,
         "summary": summarise(document),

@@ -10,8 +10,9 @@ The backtest in the document is that of the prepared series, of ordinary demand 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 try:
@@ -23,8 +24,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock im
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast import remarks
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.calendar import Calendar
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.document import DIGITS
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.engine import forecast_series
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.engine import (
+    ONE_PROCESS,
+    forecast_series,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.feedback import Feedback
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import trim
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.parallel import Parallel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.restoration import Restoration
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import (
     ForecastOptions,
@@ -33,7 +39,12 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.
 
 
 def forecast_with_calendar(
-    series: Sequence[Series], options: ForecastOptions, calendar: Calendar | None
+    series: Sequence[Series],
+    options: ForecastOptions,
+    calendar: Calendar | None,
+    *,
+    feedback: Mapping[str, Feedback] = MappingProxyType({}),
+    parallel: Parallel = ONE_PROCESS,
 ) -> dict[str, Any]:
     """As :func:`engine.forecast_series`, with what the calendar knows; without a calendar the very same.
 
@@ -41,9 +52,10 @@ def forecast_with_calendar(
         InputError: as ``forecast_series``.
     """
     if calendar is None:
-        return forecast_series(series, options)
+        return forecast_series(series, options, feedback=feedback, parallel=parallel)
     prepared = calendar.prepare_all(series, options.horizon_steps)
-    document = forecast_series(prepared.series, replace(options, horizon_steps=prepared.steps_ahead))
+    longer = replace(options, horizon_steps=prepared.steps_ahead)
+    document = forecast_series(prepared.series, longer, feedback=feedback, parallel=parallel)
     document["horizon_steps"] = options.horizon_steps
     for original, seen, restoration in zip(series, prepared.series, prepared.restorations):
         entry = document["series"][original.name]

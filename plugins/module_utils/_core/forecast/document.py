@@ -20,10 +20,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock im
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast import remarks
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import Layout
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.fallback import ShortForecast
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.lstm import TrainedLstm
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel_forecast import (
     PanelForecast,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.sample_paths import draw_paths
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.siblings import Profile
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import (
     ForecastOptions,
 )
@@ -37,7 +40,7 @@ DIGITS = 6
 NEGLIGIBLE = 1e-9
 
 
-def wrap(described: Mapping[str, Any], options: ForecastOptions) -> dict[str, Any]:
+def wrap(described: Mapping[str, Any], options: ForecastOptions, trained: TrainedLstm | None = None) -> dict[str, Any]:
     """The document around the described series."""
     unusable = sorted(name for name, fields in described.items() if not fields["usable"])
     weak = sorted(name for name, fields in described.items() if fields["usable"] and not fields["beats_seasonal_naive"])
@@ -46,6 +49,8 @@ def wrap(described: Mapping[str, Any], options: ForecastOptions) -> dict[str, An
         warnings.append(f"{_names(unusable)}: no usable forecast, plan from what is observed")
     if weak and options.engine != "seasonal_naive":
         warnings.append(f"{_names(weak)}: did not beat seasonal naive in the backtest")
+    if trained is not None and trained.stopped_by == "budget":
+        warnings.append(remarks.training_cut_short(trained.steps, options.training_budget_seconds))
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "forecast",
@@ -64,22 +69,32 @@ def describe_panel(
     """The entry of series ``row`` of a panel; ``values`` is its trimmed history."""
     scale = float(panel.scale[row])
     number = _Rounding(scale)
-    chosen = [index for index in np.argsort(-result.weights[:, row], kind="stable") if result.weights[index, row] > 0.0]
+    chosen = [
+        index
+        for index in np.argsort(-result.backtest.weights[:, row], kind="stable")
+        if result.backtest.weights[index, row] > 0.0
+    ]
     backtest = _describe_backtest(row, scale, layout, result, options)
     skill = backtest["skill"]
     beats = bool(skill > 0.0 or result.scores.mae[row] <= NEGLIGIBLE)
-    warnings = remarks.about_history(values, panel.periods, _trailing_gaps(values))
-    warnings += remarks.about_backtest(layout.windows, layout.horizon, beats, options.engine)
+    gap = options.skipped_steps or _trailing_gaps(values)
+    warnings = remarks.about_history(values, panel.periods, gap)
+    warnings += remarks.about_backtest(layout.windows, options.horizon_steps, beats, options.engine)
+    shift = _shift(one, values, row, panel, options)
+    if shift:
+        warnings.append(remarks.level_shift(shift["since"], shift["ratio"]))
     if row in result.failures:
-        warnings.append(f"{result.names[0]} could not be fitted ({result.failures[row]}); seasonal naive stands in")
+        warnings.append(f"{result.failures[row]}; seasonal naive stands in for it")
+    if row in result.remarks:
+        warnings.append(result.remarks[row])
     return {
         **_common(one, values, options),
         "model": result.names[chosen[0]] if len(chosen) == 1 else f"combination of {len(chosen)}",
         "candidates": [
             {
                 "name": result.names[index],
-                "weight": round(float(result.weights[index, row]), DIGITS),
-                "mae": number.one(scale * result.candidate_mae[index, row]),
+                "weight": round(float(result.backtest.weights[index, row]), DIGITS),
+                "mae": number.one(scale * result.backtest.candidate_mae[index, row]),
             }
             for index in chosen
         ],
@@ -89,19 +104,54 @@ def describe_panel(
         "quantiles": _by_level(options, [number.many(scale * path) for path in result.quantiles[row]]),
         "window_maximum": _by_level(options, [number.one(scale * top) for top in result.window_maximum[row]]),
         "backtest": backtest,
+        "level_shift": shift,
         "seasonal_periods": list(panel.periods),
         "warnings": warnings,
+        **_sample_paths(one, row, scale, number, result, options),
     }
 
 
-def describe_short(
-    one: Series, values: Any, result: ShortForecast, options: ForecastOptions, known: int
+def _shift(one: Series, values: Any, row: int, panel: Panel, options: ForecastOptions) -> dict[str, Any] | None:
+    """Since when demand runs at another level, and at how many times the old one."""
+    start = int(panel.shifts.start[row])
+    if start < 0:
+        return None
+    ahead = values.size - start + options.skipped_steps - 1
+    return {
+        "since": format_moment(one.end - ahead * one.step_seconds),
+        "ratio": round(float(panel.shifts.ratio[row]), DIGITS),
+    }
+
+
+def _sample_paths(
+    one: Series, row: int, scale: float, number: _Rounding, result: PanelForecast, options: ForecastOptions
 ) -> dict[str, Any]:
-    """The entry of a series whose history could not carry a backtest."""
+    if not options.sample_paths:
+        return {}
+    part = slice(row, row + 1)
+    errors = (result.backtest.actual - result.backtest.combined)[part, :, options.skipped_steps :]
+    observed = result.backtest.observed[part, :, options.skipped_steps :]
+    drawn = draw_paths(
+        options.quantiles,
+        result.quantiles[part],
+        errors,
+        observed,
+        names=[one.name],
+        count=options.sample_paths,
+        seed=options.seed,
+    )[0]
+    return {"sample_paths": [number.many(scale * path) for path in drawn]}
+
+
+def describe_short(
+    one: Series, values: Any, result: ShortForecast, options: ForecastOptions, borrowed: Profile | None
+) -> dict[str, Any]:
+    """The entry of a series whose history could not carry a backtest, with the shape it borrowed."""
+    known = int(np.isfinite(values).sum())
     number = _Rounding(float(result.mean.mean()))
     return {
         **_common(one, values, options),
-        "model": "mean of a short history",
+        "model": "a short history" + (f" in the shape of {borrowed.siblings} others" if borrowed else ""),
         "candidates": [],
         "usable": False,
         "beats_seasonal_naive": False,
@@ -109,6 +159,7 @@ def describe_short(
         "quantiles": _by_level(options, [number.many(path) for path in result.quantiles]),
         "window_maximum": _by_level(options, [number.one(top) for top in result.window_maximum]),
         "backtest": None,
+        "level_shift": None,
         "seasonal_periods": [],
         "warnings": [remarks.too_short(known, options.horizon_steps)],
     }
@@ -122,7 +173,7 @@ def _describe_backtest(
     error, naive, unit = float(scores.mae[row]), float(scores.naive_mae[row]), float(scores.naive_scale[row])
     return {
         "origins": len(layout.origins),
-        "lead_steps": layout.horizon,
+        "lead_steps": options.horizon_steps,
         "mase": round(error / unit, DIGITS) if unit > NEGLIGIBLE else None,
         "mase_seasonal_naive": round(naive / unit, DIGITS) if unit > NEGLIGIBLE else None,
         "smape": round(float(scores.smape[row]), DIGITS),

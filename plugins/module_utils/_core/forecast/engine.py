@@ -2,17 +2,17 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This code is private to the collection: it may change in any release.
-"""Many series in, one forecast document out.
+"""Many series in, one forecast document out (docs/files.md, forecast.json).
 
-Series are trimmed, put on panels of equal length and step, forecast in chunks that
-fit the memory of a small machine, and described (docs/files.md, forecast.json).
-Same series and options give the same document, whatever their order or the number of jobs.
+Same series and options give the same document, whatever their order or the number of
+processes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 try:
@@ -21,10 +21,6 @@ except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import (
-    MAX_ORIGINS,
-    lay_out,
-)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.document import (
     describe_panel,
     describe_short,
@@ -33,35 +29,72 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.fallback import (
     forecast_short,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import make_panel, trim
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.feedback import Feedback
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.lstm import (
+    TrainedLstm,
+    TrainingPanel,
+    train,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import make_panel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel_forecast import (
     forecast_panel,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.parallel import (
+    Parallel,
+    run_tasks,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.siblings import (
+    Profile,
+    borrow_profile,
+    step_number,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import (
     ForecastOptions,
     periods_for,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.tasks import (
+    Task,
+    make_tasks,
+    recent_part,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 
-# Older samples than these change no forecast measured, but cost time.
-SEASONS_KEPT, LEAST_KEPT, MOST_KEPT = 8, 2048, 6048
-CHUNK_BYTES = 48 << 20
-# Candidates and regressors a series has at most, for the size of a chunk.
-TYPICAL_CANDIDATES = 34
+ONE_PROCESS = Parallel()
 
 
-@dataclass(frozen=True)
-class Task:
-    """Trimmed series of equal length, step and seasons, to be forecast together."""
-
-    series: tuple[Series, ...]
-    values: tuple[Any, ...]
-    periods: tuple[int, ...]
-
-
-def forecast_series(series: Sequence[Series], options: ForecastOptions) -> dict[str, Any]:
+def forecast_series(
+    series: Sequence[Series],
+    options: ForecastOptions,
+    *,
+    feedback: Mapping[str, Feedback] = MappingProxyType({}),
+    parallel: Parallel = ONE_PROCESS,
+) -> dict[str, Any]:
     """The forecast document of these series, without ``created_at`` and ``inputs``.
+
+    Args:
+        series: with unique names.
+        options: what to forecast.
+        feedback: by name, how earlier forecasts did; it corrects the quantiles.
+        parallel: on what it runs.
+
+    Raises:
+        InputError: no series, a name twice, or a value that is negative or infinite.
+    """
+    ordered = checked(series)
+    stretches = {name: one.stretch(options.quantiles) for name, one in feedback.items()}
+    tasks, short = make_tasks(ordered, options, stretches)
+    trained = train_network(tasks, options) if options.uses_lstm else None
+    described: dict[str, Any] = {}
+    for part in run_tasks(partial(forecast_task, trained=trained), tasks, parallel):
+        described.update(part)
+    described.update(_describe_short(short, ordered, options))
+    for name, known in feedback.items():
+        described[name]["feedback"] = known.as_fields()
+    return wrap(described, options, trained)
+
+
+def checked(series: Sequence[Series]) -> list[Series]:
+    """The series by name.
 
     Raises:
         InputError: no series, a name twice, or a value that is negative or infinite.
@@ -73,90 +106,54 @@ def forecast_series(series: Sequence[Series], options: ForecastOptions) -> dict[
         if first.name == second.name:
             raise InputError("the series is given twice", where=f"series {first.name}")
     for one in ordered:
-        _check(one)
-    described: dict[str, Any] = {}
-    for part in _run(_tasks(ordered, options), options):
-        described.update(part)
-    return wrap(described, options)
-
-
-def _check(one: Series) -> None:
-    bad = np.flatnonzero(np.isinf(one.values) | (np.nan_to_num(one.values) < 0.0))
-    if bad.size:
-        raise InputError(
-            f"sample {int(bad[0]) + 1} is {one.values[bad[0]]:g}; demand is finite and never negative",
-            where=f"series {one.name}",
-            remedy="Correct the history, or leave the value empty to mark a gap",
-        )
-
-
-def _tasks(ordered: Sequence[Series], options: ForecastOptions) -> list[Task]:
-    """Group the series, then cut groups into chunks."""
-    groups: dict[tuple[int, tuple[int, ...]], list[tuple[Series, Any]]] = {}
-    for one in ordered:
-        values = recent_part(one, options)
-        periods = periods_for(options, one.step_seconds, values.size)
-        groups.setdefault((values.size, periods), []).append((one, values))
-    tasks = []
-    for (length, periods), members in sorted(groups.items()):
-        heaviest = max(TYPICAL_CANDIDATES * MAX_ORIGINS * options.horizon_steps, TYPICAL_CANDIDATES * length)
-        size = max(1, CHUNK_BYTES // (8 * heaviest))
-        for start in range(0, len(members), size):
-            chunk = members[start : start + size]
-            tasks.append(
-                Task(tuple(one for one, _unused in chunk), tuple(values for _unused, values in chunk), periods)
+        bad = np.flatnonzero(np.isinf(one.values) | (np.nan_to_num(one.values) < 0.0))
+        if bad.size:
+            raise InputError(
+                f"sample {int(bad[0]) + 1} is {one.values[bad[0]]:g}; demand is finite and never negative",
+                where=f"series {one.name}",
+                remedy="Correct the history, or leave the value empty to mark a gap",
             )
-    return tasks
+    return ordered
 
 
-def recent_part(one: Series, options: ForecastOptions) -> Any:
-    """What of a history is used: from its first demand on, and no more than is worth its time.
+def train_network(tasks: Sequence[Task], options: ForecastOptions) -> TrainedLstm:
+    """One network for the series of all tasks.
 
-    Whole seasons are cut where something is cut, so that series of different ages
-    can share a panel.
+    The heads lie equally far back in all of them, so that no backtest meets what another series' head knew.
     """
-    values = np.asarray(one.values, dtype=np.float64)
-    begun = trim(values)
-    periods = periods_for(options, one.step_seconds, values.size - begun)
-    if begun and periods:
-        begun += (values.size - begun) % periods[0]
-    most = values.size
-    if periods:
-        most = max(LEAST_KEPT, min(SEASONS_KEPT * periods[-1], MOST_KEPT))
-    return values[max(begun, values.size - most) :]
+    back = max((task.panel.length - task.layout.head for task in tasks), default=0)
+    panels = [make_panel(task.values, task.periods) for task in tasks]
+    return train(
+        [TrainingPanel(panel, max(0, panel.length - back)) for panel in panels],
+        options.horizon_steps,
+        options.quantiles,
+        budget_seconds=options.training_budget_seconds,
+        seed=options.seed,
+    )
 
 
-def _run(tasks: Sequence[Task], options: ForecastOptions) -> list[dict[str, Any]]:
-    if options.n_jobs == 1 or len(tasks) == 1:
-        return [forecast_task(task, options) for task in tasks]
-    joblib = require("joblib", purpose="Forecasting with n_jobs other than 1")
-    return list(joblib.Parallel(n_jobs=options.n_jobs)(joblib.delayed(forecast_task)(task, options) for task in tasks))
-
-
-def forecast_task(task: Task, options: ForecastOptions) -> dict[str, Any]:
+def forecast_task(task: Task, trained: TrainedLstm | None = None) -> dict[str, Any]:
     """Name to description for the series of one task."""
-    length = task.values[0].size
-    known = [int(np.isfinite(values).sum()) for values in task.values]
-    layout = lay_out(length, options.horizon_steps, task.periods)
-    described = {}
-    rows = []
-    for index, (one, values) in enumerate(zip(task.series, task.values)):
-        if layout is not None and 2 * known[index] >= length:
-            rows.append(index)
-            continue
-        season = _shortest_season(options, one, values)
-        short = forecast_short(values, season, options)
-        described[one.name] = describe_short(one, values, short, options, known[index])
-    if rows and layout is not None:
-        panel = make_panel([task.values[index] for index in rows], task.periods)
-        result = forecast_panel(panel, layout, options)
-        for row, index in enumerate(rows):
-            one = task.series[index]
-            described[one.name] = describe_panel(one, task.values[index], row, panel, layout, result, options)
-    return described
+    panel = task.panel
+    result = forecast_panel(panel, task.layout, task.options, trained, task.stretch)
+    return {
+        one.name: describe_panel(one, values, row, panel, task.layout, result, task.options)
+        for row, (one, values) in enumerate(zip(task.series, task.values))
+    }
 
 
-def _shortest_season(options: ForecastOptions, one: Series, values: Any) -> int:
-    """A season seen once, though not twice, still says more than a flat line."""
-    wanted = periods_for(options, one.step_seconds, 2 * values.size)
-    return wanted[0] if wanted else 0
+def _describe_short(short: Sequence[Series], ordered: Sequence[Series], options: ForecastOptions) -> dict[str, Any]:
+    """The entries of the series whose history is too short: the shape of the day is their siblings'."""
+    found = {}
+    borrowed: dict[tuple[int, float], Profile | None] = {}
+    for one in short:
+        values, _periods = recent_part(one, options)
+        wanted = periods_for(options, one.step_seconds, 10**9)
+        season = wanted[0] if wanted else 0
+        key = (one.step_seconds, one.end)
+        if key not in borrowed:
+            borrowed[key] = borrow_profile(ordered, one.step_seconds, season, one.end) if season else None
+        phase = step_number(one.end, one.step_seconds) + 1 - values.size
+        result = forecast_short(values, season, options, borrowed[key], phase)
+        found[one.name] = describe_short(one, values, result, options, borrowed[key])
+    return found

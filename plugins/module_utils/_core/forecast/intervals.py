@@ -76,6 +76,7 @@ def find_intervals(
     levels: Sequence[float],
     window: int,
     *,
+    skipped: int = 0,
     extra: Sequence[Source] = (),
     widening: Any = 1.0,
 ) -> Intervals:
@@ -86,19 +87,21 @@ def find_intervals(
         layout: the backtest's origins.
         tested: the forecast and its backtest.
         levels: Q, ascending.
-        window: steps whose maximum is wanted too.
+        window: steps whose maximum is wanted too, after the first ``skipped``.
         extra: further sources for the steps, with L = horizon.
-        widening: (S, Q) or a number, on top of the allowance for few windows.
+        widening: (S, Q) or a number, on top of the allowance for few windows; not for the backtest.
     """
-    stretch = np.array([tail_allowance(level, layout.windows) for level in levels]) * widening
+    allowance = np.array([tail_allowance(level, layout.windows) for level in levels])
+    stretch = allowance * widening
     spreads = [spread_by_lead(tested.forecast, tested.actual, tested.observed, power) for power in POWERS]
     steps = _steps(panel, layout, tested, levels, spreads, extra)
     paths = _stretched(steps.final, tested.final, levels, stretch)
-    backtest = _stretched(steps.tested, tested.forecast, levels, stretch)
-    peaks = _peaks(panel, layout, tested, levels, spreads, window)
-    highest = _stretched(peaks.final, tested.final[:, :window].max(axis=-1)[:, None], levels, stretch)[:, 0]
+    backtest = _stretched(steps.tested, tested.forecast, levels, allowance)
+    part = slice(skipped, skipped + window)
+    peaks = _peaks(panel, layout, tested, levels, spreads, window, skipped)
+    highest = _stretched(peaks.final, tested.final[:, part].max(axis=-1)[:, None], levels, stretch)[:, 0]
     # a maximum is never below any of its steps, so no quantile of it is below that of a step
-    highest = np.maximum.accumulate(np.maximum(highest, paths[:, :window].max(axis=1)), axis=1)
+    highest = np.maximum.accumulate(np.maximum(highest, paths[:, part].max(axis=1)), axis=1)
     return Intervals(paths.transpose(0, 2, 1), highest, backtest)
 
 
@@ -120,26 +123,33 @@ def _steps(
 
 
 def _peaks(
-    panel: Panel, layout: Layout, tested: Tested, levels: Sequence[float], spreads: Sequence[Any], window: int
+    panel: Panel,
+    layout: Layout,
+    tested: Tested,
+    levels: Sequence[float],
+    spreads: Sequence[Any],
+    window: int,
+    skipped: int,
 ) -> Blend:
-    """The blend for the maximum over windows of this many steps.
+    """The blend for the maximum over windows of this many steps, from lead ``skipped`` on.
 
     Every window of the horizon that fits is tested; one with less than half of its samples
     observed says nothing about its maximum.
     """
     series, origins, horizon = tested.forecast.shape
-    fits = horizon // window
+    fits = (horizon - skipped) // window
+    part = slice(skipped, skipped + fits * window)
     parts = (series, origins, fits, window)
-    guess = tested.forecast[..., : fits * window].reshape(parts)
-    known = tested.observed[..., : fits * window].reshape(parts)
-    truth = tested.actual[..., : fits * window].reshape(parts)
-    actual = np.where(known, truth, 0.0).max(axis=-1)
+    known = tested.observed[..., part].reshape(parts)
+    actual = np.where(known, tested.actual[..., part].reshape(parts), 0.0).max(axis=-1)
     enough = known.mean(axis=-1) >= 0.5
-    cut = [spread[:, : fits * window].reshape(series, fits, window) for spread in spreads]
-    sources = peak_sources(guess, tested.final[:, :window], actual, enough, levels, cut)
+    guess = tested.forecast[..., part].reshape(parts)
+    cut = [spread[:, part].reshape(series, fits, window) for spread in spreads]
+    sources = peak_sources(guess, tested.final[:, skipped : skipped + window], actual, enough, levels, cut)
     if layout.windows >= LEAST_WINDOWS:
         maxima = _rolling_maximum(panel.actual, window)
-        past = _past_sources(maxima, layout.origins, panel, layout, np.arange(fits) * window, levels, window)
+        leads = skipped + np.arange(fits) * window
+        past = _past_sources(maxima, layout.origins, panel, layout, leads, levels, window)
         sources += [Source(one.name, one.tested, one.final[:, :1]) for one in past]
     return blend(sources, actual, enough, levels)
 

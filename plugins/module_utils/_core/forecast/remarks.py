@@ -28,7 +28,7 @@ def about_history(values: Any, periods: tuple[int, ...], last_gap_steps: int) ->
     if missing > MANY_GAPS:
         said.append(f"{missing:.0%} of the history is missing and was filled with the usual shape")
     if last_gap_steps:
-        said.append(f"the last {last_gap_steps} samples are missing, so the forecast starts from filled values")
+        said.append(f"the last {last_gap_steps} samples are missing, so the forecast rests on what came before them")
     if known.max() == known.min():
         said.append("the history never changes, so nothing is known about its spread")
     zeros = float((known == 0.0).mean())
@@ -56,3 +56,24 @@ def too_short(samples: int, horizon: int) -> str:
     """Why a series is not usable."""
     seen = "1 sample" if samples == 1 else f"{samples} samples"
     return f"{seen} is too short a history to test a forecast {horizon} steps ahead: plan from what is observed"
+
+
+def level_shift(since: str, ratio: float) -> str:
+    """What was done about a level that changed."""
+    return (
+        f"since {since} demand runs at {ratio:.2g} times its usual level: "
+        "the older history was brought to that level and the interval widened"
+    )
+
+
+def order_searched(order: str, complete: bool) -> str:
+    """Which order a search ended with."""
+    return f"order {order} was found by search" + ("" if complete else ", which its CPU budget ended early")
+
+
+def training_cut_short(steps: int, budget_seconds: float) -> str:
+    """Why another run may forecast otherwise."""
+    return (
+        f"training of the LSTM ended after {steps} steps with its budget of {budget_seconds:g} s, before it stopped "
+        "getting better: another run may differ; a larger training_budget_seconds makes it repeatable"
+    )

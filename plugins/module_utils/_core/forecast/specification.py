@@ -16,9 +16,12 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_number
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 
-ENGINES = ("auto", "arima", "sarimax", "seasonal_naive")
+ENGINES = ("auto", "arima", "sarimax", "seasonal_naive", "lstm")
+# What engine auto can be given beside the built-in candidates.
+EXTRA_CANDIDATES = ("arima", "sarimax", "lstm")
 DEFAULT_QUANTILES = (0.05, 0.5, 0.9, 0.95)
 MAX_HORIZON_STEPS = 100_000
+MAX_SAMPLE_PATHS = 10_000
 DAY_SECONDS = 86_400
 WEEK_SECONDS = 7 * DAY_SECONDS
 
@@ -33,9 +36,14 @@ class ForecastOptions:
         window_steps: the quantiles of the maximum are over the first this many steps.
         seasonal_periods: lengths in steps, ascending; None reads them off the step.
         engine: one of :data:`ENGINES`.
-        order: (p, d, q) for the engines ``arima`` and ``sarimax``.
+        candidates: further candidates of ``auto``, of :data:`EXTRA_CANDIDATES`.
+        order: (p, d, q) for ``arima`` and ``sarimax``; None searches for each series.
         seasonal_order: (P, D, Q, m) for ``sarimax``; None takes the engine's default.
-        n_jobs: processes; 1 stays in this one.
+        search_budget_seconds: CPU seconds for one search of an order.
+        training_budget_seconds: CPU seconds (on an accelerator, seconds) to train ``lstm``.
+        sample_paths: how many paths to draw for each series.
+        seed: of the sample paths and of ``lstm``.
+        skipped_steps: leads before the first one wanted; the history ends in a gap of that many.
     """
 
     horizon_steps: int
@@ -43,9 +51,18 @@ class ForecastOptions:
     window_steps: int = 1
     seasonal_periods: tuple[int, ...] | None = None
     engine: str = "auto"
-    order: tuple[int, int, int] = (2, 0, 1)
+    candidates: tuple[str, ...] = ()
+    order: tuple[int, int, int] | None = (2, 0, 1)
     seasonal_order: tuple[int, int, int, int] | None = None
-    n_jobs: int = 1
+    search_budget_seconds: float = 2.0
+    training_budget_seconds: float = 300.0
+    sample_paths: int = 0
+    seed: int = 0
+    skipped_steps: int = 0
+
+    @property
+    def uses_lstm(self) -> bool:
+        return self.engine == "lstm" or "lstm" in self.candidates
 
 
 def parse_options(params: Mapping[str, Any]) -> ForecastOptions:
@@ -65,9 +82,6 @@ def parse_options(params: Mapping[str, Any]) -> ForecastOptions:
             f"window_steps ({window_steps}) is beyond horizon_steps ({horizon})",
             remedy="Forecast at least as far ahead as the window reaches",
         )
-    n_jobs = int(expect_number(params.get("n_jobs", 1), what="n_jobs", minimum=-1))
-    if n_jobs == 0:
-        raise InputError("n_jobs must be a number of processes, or -1 for all cores, not 0")
     order = params.get("order")
     seasonal_order = params.get("seasonal_order")
     return ForecastOptions(
@@ -76,9 +90,15 @@ def parse_options(params: Mapping[str, Any]) -> ForecastOptions:
         window_steps=window_steps,
         seasonal_periods=_periods(params.get("seasonal_periods")),
         engine=engine,
-        order=(2, 0, 1) if not order else _order(order, "order", 3),  # type: ignore[arg-type]
+        candidates=_candidates(params.get("candidates"), engine),
+        order=_searched_or_named(order),
         seasonal_order=None if not seasonal_order else _order(seasonal_order, "seasonal_order", 4),  # type: ignore[arg-type]
-        n_jobs=n_jobs,
+        search_budget_seconds=_seconds(params, "search_budget_seconds", 2.0),
+        training_budget_seconds=_seconds(params, "training_budget_seconds", 300.0),
+        sample_paths=int(
+            expect_number(params.get("sample_paths") or 0, what="sample_paths", minimum=0, maximum=MAX_SAMPLE_PATHS)
+        ),
+        seed=int(expect_number(params.get("seed") or 0, what="seed", minimum=0, maximum=2**32 - 1)),
     )
 
 
@@ -122,7 +142,33 @@ def _periods(value: Any) -> tuple[int, ...] | None:
     return tuple(sorted({_steps(period, "a seasonal period") for period in values}))
 
 
+def _candidates(value: Any, engine: str) -> tuple[str, ...]:
+    wanted = [value] if isinstance(value, str) else list(value or ())
+    unknown = sorted(set(wanted) - {"menu", *EXTRA_CANDIDATES})
+    if unknown:
+        raise InputError(
+            f"there is no candidate {', '.join(unknown)}",
+            where="candidates",
+            remedy=f"Beside the built-in menu there are {', '.join(EXTRA_CANDIDATES)}",
+        )
+    if wanted and engine != "auto":
+        raise InputError(f"candidates are for engine auto, not for {engine}", remedy="Leave one of them out")
+    return tuple(name for name in EXTRA_CANDIDATES if name in wanted)
+
+
+def _searched_or_named(order: Any) -> tuple[int, int, int] | None:
+    if order == "auto" or order == ["auto"]:
+        return None
+    return (2, 0, 1) if not order else _order(order, "order", 3)  # type: ignore[return-value]
+
+
+def _seconds(params: Mapping[str, Any], name: str, default: float) -> float:
+    value = params.get(name)
+    return default if value is None else expect_number(value, what=name, minimum=0.01)
+
+
 def _order(value: Any, name: str, length: int) -> tuple[int, ...]:
+    value = value.split(",") if isinstance(value, str) else value
     if not isinstance(value, (list, tuple)) or len(value) != length:
         raise InputError(f"{name} must be a list of {length} whole numbers, not {value!r}")
     return tuple(int(expect_number(part, what=f"a part of {name}", minimum=0, maximum=10_000)) for part in value)

@@ -1,0 +1,53 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""Where torch computes, and that it computes the same twice."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+
+
+def choose_device(torch: Any, device: str) -> str:
+    """The name of the device: "auto" takes an accelerator where torch finds one.
+
+    Raises:
+        InputError: torch cannot compute there.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        # running sums are in double precision, which not every device has
+        float(torch.zeros(1, dtype=torch.float64, device=device))
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        raise InputError(
+            f"torch cannot use the device {device!r} ({str(error).splitlines()[0]})",
+            remedy="Choose auto or cpu",
+        ) from error
+    return str(torch.device(device).type if device.startswith("cpu") else device)
+
+
+@contextmanager
+def reproducibly(torch: Any) -> Iterator[None]:
+    """One thread and deterministic kernels inside; the caller's settings again outside."""
+    threads = torch.get_num_threads()
+    strict, lenient = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    torch.set_num_threads(1)
+    # an accelerator without a deterministic kernel would rather warn than stop
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict, warn_only=lenient)

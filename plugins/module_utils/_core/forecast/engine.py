@@ -85,7 +85,13 @@ def forecast_series(
     tasks, short = make_tasks(ordered, options, stretches)
     trained = train_network(tasks, options) if options.uses_lstm else None
     described: dict[str, Any] = {}
-    for part in run_tasks(partial(forecast_task, trained=trained), tasks, parallel):
+    for part in run_tasks(
+        partial(forecast_task, trained=trained),
+        tasks,
+        n_jobs=parallel.n_jobs,
+        backend=parallel.backend,
+        address=parallel.address,
+    ):
         described.update(part)
     described.update(_describe_short(short, ordered, options))
     for name, known in feedback.items():

@@ -108,7 +108,8 @@ def _wait(distributed: Any, client: Any, futures: Sequence[Any], address: str) -
     """Wait for all, but not for a cluster that has lost its last worker."""
     while True:
         try:
-            distributed.wait(futures, timeout=WATCH_SECONDS)
+            with client.as_current():
+                distributed.wait(futures, timeout=WATCH_SECONDS)
             return
         except TimeoutError:
             if not client.nthreads():

@@ -94,13 +94,13 @@ def _surprise(logs: Any, periods: tuple[int, ...]) -> tuple[Any, Any, Any]:
     """z (S, n), clipped at 8 sigma and 0 where unknown; sigma (S, 1); and the first known step (S,)."""
     length = logs.shape[1]
     options = []
-    for period, most in zip((periods[0], periods[-1]), (7, 2)):
+    for period, most in zip((periods[0], periods[-1]), (3, 2)):
         lags = [period * k for k in range(1, most + 1) if period * (k + 2) <= length]
         if not lags:
             continue
         lost = lags[-1]
-        past = np.stack([logs[:, lost - lag : length - lag] for lag in lags])
-        usual = np.median(past, axis=0) if len(lags) > 2 else past.mean(axis=0)
+        past = [logs[:, lost - lag : length - lag] for lag in lags]
+        usual = _median_of_three(*past) if len(lags) == 3 else sum(past) / len(lags)
         z = np.zeros_like(logs)
         z[:, lost:] = logs[:, lost:] - usual
         options.append((z, 1.4826 * np.median(np.abs(z[:, lost:]), axis=1) + 0.01, lost))
@@ -109,6 +109,10 @@ def _surprise(logs: Any, periods: tuple[int, ...]) -> tuple[Any, Any, Any]:
     z = np.stack([z for z, _sigma, _lost in options])[choice, each]
     sigma = np.stack([sigma for _z, sigma, _lost in options])[choice, each][:, None]
     return np.clip(z, -8.0 * sigma, 8.0 * sigma), sigma, np.array([lost for _z, _sigma, lost in options])[choice]
+
+
+def _median_of_three(one: Any, two: Any, three: Any) -> Any:
+    return np.maximum(np.minimum(one, two), np.minimum(np.maximum(one, two), three))
 
 
 def _lasting(z: Any, first: int, begun: int, day: int) -> float:

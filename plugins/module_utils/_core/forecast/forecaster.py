@@ -18,6 +18,7 @@ except ImportError:  # reported by libraries.require before any use
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import Layout
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.candidates import (
+    Memory,
     forecast_all,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.lstm import (
@@ -69,11 +70,15 @@ class MenuForecaster:
 
     def __init__(self, menu: Sequence[Candidate]) -> None:
         self._menu = tuple(menu)
+        self._memory: Memory = {}
+        self._panel: Panel | None = None
         self.names = tuple(candidate.name for candidate in self._menu)
         self.failures: dict[int, str] = {}
 
     def forecast(self, panel: Panel, fitted_to: int, origins: Any, horizon: int) -> Any:
-        return forecast_all(panel, self._menu, fitted_to, origins, horizon)
+        if panel is not self._panel:
+            self._panel, self._memory = panel, {}
+        return forecast_all(panel, self._menu, fitted_to, origins, horizon, self._memory)
 
 
 class JointForecaster:

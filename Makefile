@@ -19,7 +19,7 @@ $(STAMPS)/demo: requirements/demo.lock tests/tools/make_env
 	@tests/tools/make_env $(VENV) requirements/demo.lock && touch $@
 
 $(STAMPS)/test: requirements/test.lock tests/tools/make_env
-	@tests/tools/make_env $(VENV) requirements/test.lock && touch $@ $(STAMPS)/demo
+	@tests/tools/make_env $(VENV) requirements/test.lock && tests/tools/install_torch $(VENV) && touch $@ $(STAMPS)/demo
 
 demo: env ## plan, serve and scale out a small local fleet of real llama.cpp servers
 	@inventories/demo/demo up

@@ -180,7 +180,7 @@ def _known_part(specification: SubsetAutoregression, coefficients: Any, z: Any, 
     """(horizon, S, O) of what the past before each origin and the deterministic terms give to each lead."""
     path = np.zeros((horizon, z.shape[0], len(origins)), dtype=z.dtype)
     ahead = np.arange(horizon)[:, None]
-    total = cumulative(z) if specification.means else None
+    total: Any = cumulative(z) if specification.means else None
     for column, term in enumerate(specification.terms):
         share = coefficients[:, column, None]
         if isinstance(term, int):

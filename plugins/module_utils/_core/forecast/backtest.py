@@ -77,7 +77,7 @@ def naive_scale(values: Any, observed: Any, period: int) -> Any:
     return masked_mean(np.abs(values[:, period:] - values[:, :-period]), both, axis=1)
 
 
-def pinball(actual: Any, quantile: Any, level: float) -> Any:
-    """Elementwise pinball loss, max(q d, (q - 1) d) with d = actual - quantile."""
+def pinball(actual: Any, quantile: Any, level: Any) -> Any:
+    """Elementwise pinball loss, max(q d, (q - 1) d) with d = actual - quantile; ``level`` q may be an array too."""
     gap = actual - quantile
     return np.maximum(level * gap, (level - 1.0) * gap)

@@ -125,4 +125,4 @@ def _lasting(z: Any, first: int, begun: int, day: int) -> float:
     scatter = 1.4826 * float(np.median(np.abs(z[begun:] - middle)))
     if mean[-1] <= MARGIN * earlier.max() or middle <= max(LEAST_LOG_RATIO, scatter):
         return 0.0
-    return middle * count / (count + PATIENCE_DAYS * day)
+    return float(middle * count / (count + PATIENCE_DAYS * day))

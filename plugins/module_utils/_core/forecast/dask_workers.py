@@ -11,6 +11,7 @@ is good for one minor version of Python only, so that is compared first.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import io
 import logging
@@ -106,18 +107,23 @@ def _check_workers(client: Any, address: str) -> None:
 
 def _wait(distributed: Any, client: Any, futures: Sequence[Any], address: str) -> None:
     """Wait for all, but not for a cluster that has lost its last worker."""
-    while True:
-        try:
-            with client.as_current():
-                distributed.wait(futures, timeout=WATCH_SECONDS)
-            return
-        except TimeoutError:
-            if not client.nthreads():
-                raise InputError(
-                    "all workers are gone",
-                    where=f"parallel.address {address}",
-                    remedy="Look at the logs of the workers (memory above all), then run again",
-                ) from None
+    while not _done(distributed, client, futures):
+        if not client.nthreads():
+            raise InputError(
+                "all workers are gone",
+                where=f"parallel.address {address}",
+                remedy="Look at the logs of the workers (memory above all), then run again",
+            )
+
+
+def _done(distributed: Any, client: Any, futures: Sequence[Any]) -> bool:
+    """Wait a while, and say whether all of them are finished, well or badly."""
+    try:
+        with client.as_current():
+            distributed.wait(futures, timeout=WATCH_SECONDS)
+    except (TimeoutError, asyncio.TimeoutError):  # two classes before Python 3.11
+        return False
+    return True
 
 
 def _remote() -> Callable[[bytes], Any]:

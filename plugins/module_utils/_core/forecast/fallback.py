@@ -20,7 +20,7 @@ history as young whose future is known. The g, a and half-life of least mean abs
 error there are taken, then the d of least pinball loss, and the quantiles of
 (actual - m) / s over the rehearsals, those that look most like the series, replace a
 table of tails: split conformal prediction with the siblings as calibration set,
-of which about three days count as independent. The maximum over the window
+of which two days each count as independent. The maximum over the window
 has rehearsals of its own.
 
 Without siblings the mean is flat (or the last season), the spread is half the level or
@@ -62,7 +62,7 @@ MOST_DAYS_REHEARSED = 8
 LEAST_REHEARSALS = 20
 LEAST_SIBLINGS = 3
 ALIKE_SHARE, LEAST_ALIKE = 0.5, 80
-INDEPENDENT_DAYS = 3
+INDEPENDENT_DAYS = 2
 CALIBRATED_LEVEL = 0.95
 
 
@@ -111,7 +111,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Rehearsals:
-    """Days of siblings cut as short: ``rows`` (R, n), what came after ``future`` (R, horizon), ``unit`` (R,) for errors."""
+    """Siblings' days cut as short: ``rows`` (R, n), what came after ``future`` (R, horizon), ``unit`` (R,) for errors."""
 
     rows: Any
     future: Any
@@ -218,7 +218,8 @@ def _rehearsals(profile: Profile, row: Any, horizon: int, phase: int) -> Rehears
     rows, future, unit = rows[fit], future[fit], unit[fit]
     looks = _looks(rows)
     distance = (((looks - _looks(row)) / np.maximum(looks.std(axis=0), 1e-9)) ** 2).sum(axis=1)
-    alike = np.argsort(distance, kind="stable")[: max(LEAST_ALIKE, int(ALIKE_SHARE * len(rows)))]
+    kept = min(len(rows), max(LEAST_ALIKE, int(ALIKE_SHARE * len(rows))))
+    alike = distance <= np.partition(distance, kept - 1)[kept - 1]  # all of them where all look the same
     return Rehearsals(rows[alike], future[alike], unit[alike])
 
 

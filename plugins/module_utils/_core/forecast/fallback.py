@@ -64,6 +64,7 @@ LEAST_SIBLINGS = 3
 ALIKE_SHARE, LEAST_ALIKE = 0.5, 80
 INDEPENDENT_DAYS = 2
 CALIBRATED_LEVEL = 0.95
+MOST_TIMES_SEEN = 4.0
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,16 @@ def forecast_short(
     if profile is not None and np.nansum(row) > 0.0:
         rehearsals = _rehearsals(profile, row, horizon, phase)
         if rehearsals is not None:
-            return _borrowed(row, season, options, profile, phase, rehearsals)
-    return _alone(row, season, options)
+            return _capped(_borrowed(row, season, options, profile, phase, rehearsals), row)
+    return _capped(_alone(row, season, options), row)
+
+
+def _capped(found: ShortForecast, row: Any) -> ShortForecast:
+    """Nothing beyond many times what was ever seen: samples from within a burst say little of its end."""
+    most = MOST_TIMES_SEEN * float(np.nanmax(row))
+    return ShortForecast(
+        np.minimum(found.mean, most), np.minimum(found.quantiles, most), np.minimum(found.window_maximum, most)
+    )
 
 
 def _alone(row: Any, season: int, options: ForecastOptions) -> ShortForecast:

@@ -151,7 +151,7 @@ def _candidates(value: Any, engine: str) -> tuple[str, ...]:
             where="candidates",
             remedy=f"Beside the built-in menu there are {', '.join(EXTRA_CANDIDATES)}",
         )
-    if wanted and engine != "auto":
+    if set(wanted) - {"menu"} and engine != "auto":
         raise InputError(f"candidates are for engine auto, not for {engine}", remedy="Leave one of them out")
     return tuple(name for name in EXTRA_CANDIDATES if name in wanted)
 

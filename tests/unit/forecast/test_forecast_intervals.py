@@ -5,16 +5,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import (
-    calibrate,
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import lay_out, targets
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.blend import Source
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.conformal import spread_by_lead
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.empirical import (
     masked_quantiles,
-    quantile_paths,
-    window_maxima,
+    phase_quantiles,
+    recent_quantiles,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import (
+    Tested,
+    find_intervals,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import make_panel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.student import (
     t_cdf,
     t_quantile,
@@ -22,6 +31,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 )
 
 LEVELS = (0.05, 0.5, 0.9, 0.95)
+HORIZON, WINDOW = 24, 6
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 4, 7, 8, 23])
@@ -40,19 +50,46 @@ def test_masked_quantiles_equal_numpys_weibull_rank():
     found = masked_quantiles(values, mask, LEVELS)
     for row in range(4):
         np.testing.assert_allclose(found[row], np.quantile(values[row, mask[row]], LEVELS, method="weibull"))
+    whole = masked_quantiles(values, np.ones_like(mask), LEVELS)
+    np.testing.assert_allclose(whole, np.quantile(values, LEVELS, axis=1, method="weibull").T)
     assert (masked_quantiles(values, np.zeros_like(mask), LEVELS) == 0.0).all()
+    # never beyond the extremes
+    np.testing.assert_array_equal(
+        masked_quantiles(values[:1, :3], mask[:1, :3] | True, (0.01, 0.99))[0],
+        [values[0, :3].min(), values[0, :3].max()],
+    )
 
 
-def _simulate(noise, forecast, horizon=24, origins=24, series=400, seed=3):
-    """Backtests and one future each of many series with independent errors ``noise(random, shape, level)``."""
+def test_quantiles_of_the_past_by_hand():
+    values = np.arange(20.0)[None]
+    np.testing.assert_allclose(recent_quantiles(values, np.array([3, 20]), 5, (0.5,))[0, :, 0], [1.0, 17.0])
+    # before 20 with a season of 5: leads 0 and 6 are phases 15, 10 and 16, 11, with one neighbour on each side
+    found = phase_quantiles(values, np.array([20]), np.array([0, 6]), 5, 2, 1, (0.001, 0.5, 0.999))
+    np.testing.assert_allclose(found[0, 0], [[9.0, 12.5, 16.0], [10.0, 13.5, 17.0]])
+    # the last phase's neighbour lies in the future: the last known sample stands in for it
+    last = phase_quantiles(values, np.array([20]), np.array([4]), 5, 1, 1, (0.001, 0.999))
+    np.testing.assert_allclose(last[0, 0], [[18.0, 19.0]])
+
+
+def _simulate(noise, level, series=400, length=480, seed=3):
+    """Panels whose true mean is the forecast, with independent errors ``noise(random, level)``, and what followed.
+
+    Returns:
+        The intervals on the scale of the data, the mean (S, horizon) and what happened then.
+    """
     random = np.random.default_rng(seed)
-    mean = forecast(random, (series, origins + 1, horizon))
-    actual = np.maximum(mean + noise(random, mean.shape, mean), 0.0)
-    seen = np.ones((series, origins, horizon), bool)
-    calibration = calibrate(mean[:, :-1], actual[:, :-1], seen, LEVELS, 6, 8)
-    paths = quantile_paths(mean[:, -1], calibration)
-    tops = window_maxima(mean[:, -1], paths, calibration, 6)
-    return calibration, paths, tops, actual[:, -1]
+    mean = level(random, (series, length + HORIZON))
+    demand = np.maximum(mean + noise(random, mean), 0.0)
+    panel = make_panel(demand[:, :length], ())
+    layout = lay_out(length, HORIZON, ())
+    assert layout is not None
+    guess = mean / panel.scale[:, None]
+    tested = Tested(
+        targets(guess, layout), targets(panel.actual, layout), targets(panel.observed, layout), guess[:, length:]
+    )
+    found = find_intervals(panel, layout, tested, LEVELS, WINDOW)
+    paths = found.quantiles * panel.scale[:, None, None]
+    return paths, found.window_maximum * panel.scale[:, None], mean[:, length:], demand[:, length:]
 
 
 def _level(random, shape):
@@ -62,26 +99,28 @@ def _level(random, shape):
 @pytest.mark.parametrize(
     ("power", "noise"),
     [
-        (0.0, lambda random, shape, level: 0.1 * random.standard_normal(shape)),
-        (0.5, lambda random, shape, level: 0.1 * np.sqrt(level) * random.standard_normal(shape)),
-        (1.0, lambda random, shape, level: 0.2 * level * random.standard_normal(shape)),
+        (0.0, lambda random, level: 0.1 * random.standard_normal(level.shape)),
+        (0.5, lambda random, level: 0.1 * np.sqrt(level) * random.standard_normal(level.shape)),
+        (1.0, lambda random, level: 0.2 * level * random.standard_normal(level.shape)),
     ],
 )
-def test_coverage_and_power_are_found_by_simulation(power, noise):
-    calibration, paths, tops, actual = _simulate(noise, _level)
-    assert np.mean(calibration.power == power) > 0.9
+def test_coverage_and_the_law_of_the_noise_by_simulation(power, noise):
+    paths, tops, mean, actual = _simulate(noise, _level)
     for index, level in enumerate(LEVELS):
         share = np.mean(actual <= paths[:, index])
         # the allowance for eight windows widens: never less than asked, and not by much more
         assert level - 0.015 <= share <= level + 0.03 or (level < 0.5 and level - 0.03 <= share <= level + 0.015)
-        top_share = np.mean(actual[:, :6].max(axis=1) <= tops[:, index])
         if level > 0.5:
-            assert level - 0.03 <= top_share <= 1.0
+            assert level - 0.03 <= np.mean(actual[:, :WINDOW].max(axis=1) <= tops[:, index])
+    # the width goes with the level as the noise does; powers that lose little share the weight
+    width = np.log(paths[:, 3] - paths[:, 0])
+    slope = np.polyfit(np.log(mean).ravel(), width.ravel(), 1)[0]
+    assert slope == pytest.approx(power, abs=0.25)
 
 
 def test_skewed_noise_gets_skewed_quantiles():
-    _calibration, paths, _tops, actual = _simulate(
-        lambda random, shape, level: level * (random.exponential(0.5, shape) - 0.5), _level
+    paths, _tops, _mean, actual = _simulate(
+        lambda random, level: level * (random.exponential(0.5, level.shape) - 0.5), _level
     )
     upper, middle, lower = paths[:, 3], paths[:, 1], paths[:, 0]
     assert np.mean((upper - middle) > 1.5 * (middle - lower)) > 0.95
@@ -89,25 +128,96 @@ def test_skewed_noise_gets_skewed_quantiles():
 
 
 def test_the_maximum_over_a_window_is_not_the_maximum_of_the_quantiles():
-    _calibration, paths, tops, actual = _simulate(
-        lambda random, shape, level: 0.2 * random.standard_normal(shape), lambda random, shape: np.full(shape, 2.0)
+    paths, tops, _mean, actual = _simulate(
+        lambda random, level: 0.2 * random.standard_normal(level.shape), lambda random, shape: np.full(shape, 2.0)
     )
-    peak = actual[:, :6].max(axis=1)
-    naive = paths[:, :, :6].max(axis=2)
+    peak = actual[:, :WINDOW].max(axis=1)
+    naive = paths[:, :, :WINDOW].max(axis=2)
     median = LEVELS.index(0.5)
     assert np.mean(peak <= naive[:, median]) < 0.1
     assert 0.4 <= np.mean(peak <= tops[:, median]) <= 0.6
+    assert (tops >= naive).all()
+
+
+def test_where_the_forecast_knows_nothing_the_past_speaks():
+    """Demand that is independent of any forecast: its own quantiles cover, and a wild forecast does not widen them."""
+    random = np.random.default_rng(8)
+    demand = random.lognormal(0.0, 1.0, (200, 480 + HORIZON))
+    panel, layout = make_panel(demand[:, :480], ()), lay_out(480, HORIZON, ())
+    assert layout is not None
+    wild = 3.0 * random.random((200, 480 + HORIZON))
+    tested = Tested(
+        targets(wild, layout), targets(panel.actual, layout), targets(panel.observed, layout), wild[:, 480:]
+    )
+    paths = find_intervals(panel, layout, tested, LEVELS, WINDOW).quantiles * panel.scale[:, None, None]
+    assert 0.93 <= np.mean(demand[:, 480:] <= paths[:, 3]) <= 0.985
+    truth = np.exp(stats.norm.ppf(0.95))
+    assert np.median(paths[:, 3]) == pytest.approx(truth, rel=0.25)
 
 
 def test_filled_samples_are_not_calibrated():
     random = np.random.default_rng(5)
-    mean = np.ones((3, 24, 12))
-    actual = mean + 0.1 * random.standard_normal(mean.shape)
-    seen = np.ones(mean.shape, bool)
+    panel, layout = make_panel(1.0 + 0.1 * random.standard_normal((3, 240)), ()), lay_out(240, 12, ())
+    assert layout is not None
+    actual = targets(panel.actual, layout)
+    guess = np.ones_like(actual)
+    seen = np.ones(actual.shape, bool)
     seen[:, ::3, 4:8] = False
     spoiled = np.where(seen, actual, 1e6)
-    one = calibrate(mean, actual, seen, LEVELS, 4, 8)
-    other = calibrate(mean, spoiled, seen, LEVELS, 4, 8)
-    np.testing.assert_allclose(one.shape, other.shape)
-    np.testing.assert_allclose(one.spread, other.spread)
-    np.testing.assert_allclose(one.window_shape, other.window_shape)
+    one, other, naive = (
+        find_intervals(panel, layout, Tested(guess, told, mask, guess[:, 0]), LEVELS, 4)
+        for told, mask in ((actual, seen), (spoiled, seen), (spoiled, np.ones_like(seen)))
+    )
+    np.testing.assert_array_equal(one.quantiles, other.quantiles)
+    np.testing.assert_array_equal(one.window_maximum, other.window_maximum)
+    assert not np.allclose(one.window_maximum, naive.window_maximum)
+    np.testing.assert_allclose(spread_by_lead(guess, actual, seen, 0.0), spread_by_lead(guess, spoiled, seen, 0.0))
+
+
+def test_spread_by_lead_is_the_root_mean_square_over_neighbouring_leads():
+    forecast = np.full((1, 2, 16), 4.0)
+    error = np.arange(16.0)
+    actual = forecast + np.stack([error, -error])[None]
+    seen = np.ones(forecast.shape, bool)
+    smooth = [np.sqrt(np.mean(error[max(0, lead - 2) : lead + 3] ** 2)) for lead in range(16)]
+    np.testing.assert_allclose(spread_by_lead(forecast, actual, seen, 0.0)[0], smooth, atol=1e-9)
+    np.testing.assert_allclose(spread_by_lead(forecast, actual, seen, 0.5)[0], np.array(smooth) / 2.0, atol=1e-9)
+    np.testing.assert_allclose(spread_by_lead(forecast, actual, seen, 1.0)[0], np.array(smooth) / 4.0, atol=1e-9)
+
+
+def test_widening_moves_the_quantiles_out_from_the_forecast_and_not_those_of_the_backtest():
+    random = np.random.default_rng(6)
+    panel, layout = make_panel(5.0 + 0.1 * random.standard_normal((2, 480)), ()), lay_out(480, HORIZON, ())
+    assert layout is not None
+    actual = targets(panel.actual, layout)
+    guess = np.ones_like(actual)
+    tested = Tested(guess, actual, np.ones(actual.shape, bool), guess[:, 0])
+    plain = find_intervals(panel, layout, tested, LEVELS, WINDOW)
+    wide = find_intervals(panel, layout, tested, LEVELS, WINDOW, widening=np.array([[1.0] * 4, [2.0] * 4]))
+    np.testing.assert_array_equal(wide.backtest, plain.backtest)
+    np.testing.assert_allclose(wide.quantiles[0], plain.quantiles[0])
+    # stretched from a_q to 2 a_q: for the upper levels that is the distance times (2 a + ...) / a of the blend
+    for index in (0, 2, 3):
+        allowance = tail_allowance(LEVELS[index], layout.windows)
+        ratio = (wide.quantiles[1, index] - 1.0) / (plain.quantiles[1, index] - 1.0)
+        np.testing.assert_allclose(ratio, 2.0 * allowance / allowance, rtol=1e-9)
+
+
+def test_a_source_that_is_given_and_right_is_believed():
+    """Quantiles that are exact beat those learned from the errors of a bad forecast."""
+    random = np.random.default_rng(7)
+    demand = random.exponential(1.0, (50, 480))
+    panel, layout = make_panel(demand, ()), lay_out(480, HORIZON, ())
+    assert layout is not None
+    actual = targets(panel.actual, layout)
+    bad = random.random(actual.shape) * 2.0
+    exact = stats.expon.ppf(LEVELS) / panel.scale[:, None]
+    told = np.where(actual[..., None] > 1.0, 3.0, 0.5) * np.array([0.4, 0.9, 1.0, 1.1])
+    tested = Tested(bad, actual, np.ones(actual.shape, bool), bad[:, 0])
+    prophet = Source("prophet", told, np.broadcast_to(exact[:, None, :], (50, HORIZON, 4)))
+    plain = find_intervals(panel, layout, dataclasses.replace(tested), LEVELS, WINDOW)
+    given = find_intervals(panel, layout, tested, LEVELS, WINDOW, extra=[prophet])
+    stretch = tail_allowance(0.95, layout.windows)
+    expected = tested.final + stretch * (exact[:, 3:] - tested.final)
+    assert np.mean(np.abs(given.quantiles[:, 3] - expected) < 0.02) > 0.9
+    assert np.mean(np.abs(plain.quantiles[:, 3] - expected) < 0.02) < 0.2

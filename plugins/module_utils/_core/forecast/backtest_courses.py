@@ -7,7 +7,7 @@
 Origins lie closer together than the horizon, so forecasts overlap. From the last
 origin backwards the earliest one whose horizon still reaches the next is taken: the
 line has no gap and each piece is drawn over nearly the whole horizon, not only over
-its easy first steps.
+its easy first steps. What would be less than half a horizon at the beginning is left out.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def choose_courses(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[s
     """
     scored = [name for name in sorted(entries) if entries[name]["backtest"]["mase"] is not None]
     worst = sorted(scored, key=lambda name: (-entries[name]["backtest"]["mase"], name))
-    best = sorted(scored, key=lambda name: (entries[name]["backtest"]["mase"], name))
+    # a series without demand in its test is forecast without error, which is nothing to look at
+    best = [name for name in reversed(worst) if entries[name]["backtest"]["mase"] > 0.0]
     busiest = sorted(entries, key=lambda name: (-entries[name]["mean_demand"], name))
     found: dict[str, list[str]] = {}
     for reason, order in (("worst", worst), ("busiest", busiest), ("best", best)):
@@ -113,6 +114,6 @@ def consecutive_origins(layout: Layout) -> Any:
             for index in range(chosen[-1])
             if origins[index] + layout.horizon >= first and origins[-1] + layout.horizon - origins[index] <= MOST_POINTS
         ]
-        if not earlier:
+        if not earlier or 2 * (first - origins[earlier[0]]) < layout.horizon:
             return np.array(chosen[::-1])
         chosen.append(earlier[0])

@@ -54,7 +54,6 @@ def describe_overall(entries: Entries, totals: LeadTotals, levels: Sequence[floa
     scaled = [entries[name]["backtest"] for name in scored]
     origins = [test["origins"] for test in tests]
     combined, naive = totals.means()
-    by_error = sorted(scored, key=lambda name: (entries[name]["backtest"]["mase"], name))
     return {
         "series_tested": len(tests),
         "beating_seasonal_naive": sum(1 for fields in entries.values() if fields["beats_seasonal_naive"]),
@@ -65,8 +64,7 @@ def describe_overall(entries: Entries, totals: LeadTotals, levels: Sequence[floa
         "smape": _mean([test["smape"] for test in tests]),
         "skill": _mean([test["skill"] for test in tests]),
         "coverage": {str(level): _coverage(entries, str(level)) for level in levels} if tests else {},
-        "worst_series": min(by_error, key=lambda name: (-entries[name]["backtest"]["mase"], name), default=None),
-        "best_series": by_error[0] if by_error else None,
+        "worst_series": min(scored, key=lambda name: (-entries[name]["backtest"]["mase"], name), default=None),
         "by_lead": {"mase": combined, "mase_seasonal_naive": naive},
         "candidates": _chosen(entries),
     }

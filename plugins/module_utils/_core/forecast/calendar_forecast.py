@@ -68,21 +68,23 @@ def forecast_with_calendar(
 def _figures(entry: dict[str, Any], restoration: Restoration, options: ForecastOptions) -> dict[str, Any]:
     """Mean, quantiles and window maximum of the real horizon, rounded as the document is."""
     levels = [str(level) for level in options.quantiles]
-    mean, quantiles, top = restoration.apply(
-        entry["mean"],
-        [entry["quantiles"][level] for level in levels],
-        [entry["window_maximum"][level] for level in levels],
-        options.quantiles,
-        options.window_steps,
-    )
+    quantiles = [entry["quantiles"][level] for level in levels]
+    tops = [entry["window_maximum"][level] for level in levels]
+
+    def restored(path: Any) -> Any:
+        return restoration.apply(path, quantiles, tops, options.quantiles, options.window_steps)
+
+    mean, paths, top = restored(entry["mean"])
     scale = float(np.mean(mean))
     decimals = DIGITS - math.floor(math.log10(scale)) if 1e-200 < scale < 1e200 else DIGITS
-    rounded = [np.round(part, decimals).tolist() for part in (mean, quantiles, top)]
-    return {
-        "mean": rounded[0],
-        "quantiles": dict(zip(levels, rounded[1])),
-        "window_maximum": dict(zip(levels, rounded[2])),
+    figures = {
+        "mean": np.round(mean, decimals).tolist(),
+        "quantiles": dict(zip(levels, np.round(paths, decimals).tolist())),
+        "window_maximum": dict(zip(levels, np.round(top, decimals).tolist())),
     }
+    if "sample_paths" in entry:
+        figures["sample_paths"] = [np.round(restored(path)[0], decimals).tolist() for path in entry["sample_paths"]]
+    return figures
 
 
 def _ends(original: Series, options: ForecastOptions) -> dict[str, Any]:

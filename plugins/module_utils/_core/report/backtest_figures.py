@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_LEADS = 400
 MOST_CANDIDATES = 15
-LONGEST_LABEL = 34
+LONGEST_LABEL, LONGEST_SHORT_LABEL = 56, 36
 ELLIPSIS = "\u2026"
 
 
@@ -76,7 +76,8 @@ def chosen_figure(overall: Mapping[str, Any]) -> dict[str, Any] | None:
     return {
         "kind": "chosen",
         "names": [one["name"] for one in found],
-        "labels": [shortened(one["name"]) for one in found],
+        "labels": [shortened(one["name"], LONGEST_LABEL) for one in found],
+        "short_labels": [shortened(one["name"], LONGEST_SHORT_LABEL) for one in found],
         "share": [_short(one["chosen"] / tested) for one in found],
         "chosen": [one["chosen"] for one in found],
         "tried": [one["tried"] for one in found],
@@ -84,12 +85,12 @@ def chosen_figure(overall: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def shortened(name: str) -> str:
-    """A name cut in its middle, where its ends tell it apart."""
-    if len(name) <= LONGEST_LABEL:
+def shortened(name: str, most: int) -> str:
+    """A name cut in its middle to ``most`` characters: its ends tell it apart."""
+    if len(name) <= most:
         return name
-    tail = LONGEST_LABEL // 2
-    return f"{name[: LONGEST_LABEL - tail - 1]}{ELLIPSIS}{name[-tail:]}"
+    tail = most // 2
+    return f"{name[: most - tail - 1]}{ELLIPSIS}{name[-tail:]}"
 
 
 def _averaged(values: Sequence[float | None], bucket: int) -> list[float | None]:

@@ -103,7 +103,7 @@ CHARTS = r"""
         ticktext: figure.labels.map(function (label) { return label + " "; }) });
       if (inside) {
         layout.margin.l = 12;
-        layout.annotations = figure.labels.map(function (label, index) {
+        layout.annotations = figure.short_labels.map(function (label, index) {
           return { x: 0, y: index, xanchor: "left", showarrow: false, text: " " + label,
             font: { size: 11, color: colour("ink") } };
         });

@@ -25,7 +25,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.menu import Candidate
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel
 
-
 # The normal equations of a group of candidates, and up to which sample: later rows are only added.
 Memory = dict[Any, tuple[int, arima.NormalEquations]]
 
@@ -58,7 +57,9 @@ def forecast_all(
     logarithms = np.log(panel.values + panel.lift[:, None])
     for key, members in _groups(menu).items():
         z = arima.difference(logarithms if key[0] else panel.values, key[1])
-        chosen = [candidate for candidate in (menu[at] for at in members) if isinstance(candidate, SubsetAutoregression)]
+        chosen = [
+            candidate for candidate in (menu[at] for at in members) if isinstance(candidate, SubsetAutoregression)
+        ]
         equations = _equations(memory, key, z, panel.observed, chosen, fitted_to)
         values = (logarithms if key[0] else panel.values).astype(precision)
         _forecast_group(result, members, chosen, equations, values, panel, origins)

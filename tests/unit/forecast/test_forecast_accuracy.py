@@ -48,6 +48,7 @@ def _smape(m4, forecasts):
 
 def test_seasonal_naive_is_the_last_day_twice(m4):
     ours = _forecast(m4, "seasonal_naive")
+    assert all(fields["level_shift"] is None for fields in ours.values())
     expected = {name: np.tile(train[-24:], 2) for name, train, _test in m4}
     means = {name: np.array(fields["mean"]) for name, fields in ours.items()}
     for name, path in expected.items():

@@ -20,7 +20,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     recent_quantiles,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import (
-    Tested,
+    PointBacktest,
     find_intervals,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import make_panel
@@ -84,7 +84,7 @@ def _simulate(noise, level, series=400, length=480, seed=3):
     layout = lay_out(length, HORIZON, ())
     assert layout is not None
     guess = mean / panel.scale[:, None]
-    tested = Tested(
+    tested = PointBacktest(
         targets(guess, layout), targets(panel.actual, layout), targets(panel.observed, layout), guess[:, length:]
     )
     found = find_intervals(panel, layout, tested, LEVELS, WINDOW)
@@ -146,7 +146,7 @@ def test_where_the_forecast_knows_nothing_the_past_speaks():
     panel, layout = make_panel(demand[:, :480], ()), lay_out(480, HORIZON, ())
     assert layout is not None
     wild = 3.0 * random.random((200, 480 + HORIZON))
-    tested = Tested(
+    tested = PointBacktest(
         targets(wild, layout), targets(panel.actual, layout), targets(panel.observed, layout), wild[:, 480:]
     )
     paths = find_intervals(panel, layout, tested, LEVELS, WINDOW).quantiles * panel.scale[:, None, None]
@@ -165,7 +165,7 @@ def test_filled_samples_are_not_calibrated():
     seen[:, ::3, 4:8] = False
     spoiled = np.where(seen, actual, 1e6)
     one, other, naive = (
-        find_intervals(panel, layout, Tested(guess, told, mask, guess[:, 0]), LEVELS, 4)
+        find_intervals(panel, layout, PointBacktest(guess, told, mask, guess[:, 0]), LEVELS, 4)
         for told, mask in ((actual, seen), (spoiled, seen), (spoiled, np.ones_like(seen)))
     )
     np.testing.assert_array_equal(one.quantiles, other.quantiles)
@@ -191,7 +191,7 @@ def test_widening_moves_the_quantiles_out_from_the_forecast_and_not_those_of_the
     assert layout is not None
     actual = targets(panel.actual, layout)
     guess = np.ones_like(actual)
-    tested = Tested(guess, actual, np.ones(actual.shape, bool), guess[:, 0])
+    tested = PointBacktest(guess, actual, np.ones(actual.shape, bool), guess[:, 0])
     plain = find_intervals(panel, layout, tested, LEVELS, WINDOW)
     wide = find_intervals(panel, layout, tested, LEVELS, WINDOW, widening=np.array([[1.0] * 4, [2.0] * 4]))
     np.testing.assert_array_equal(wide.backtest, plain.backtest)
@@ -213,7 +213,7 @@ def test_a_source_that_is_given_and_right_is_believed():
     bad = random.random(actual.shape) * 2.0
     exact = stats.expon.ppf(LEVELS) / panel.scale[:, None]
     told = np.where(actual[..., None] > 1.0, 3.0, 0.5) * np.array([0.4, 0.9, 1.0, 1.1])
-    tested = Tested(bad, actual, np.ones(actual.shape, bool), bad[:, 0])
+    tested = PointBacktest(bad, actual, np.ones(actual.shape, bool), bad[:, 0])
     prophet = Source("prophet", told, np.broadcast_to(exact[:, None, :], (50, HORIZON, 4)))
     plain = find_intervals(panel, layout, dataclasses.replace(tested), LEVELS, WINDOW)
     given = find_intervals(panel, layout, tested, LEVELS, WINDOW, extra=[prophet])

@@ -11,6 +11,7 @@ from forecast_samples import daily_demand
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import (
+    Layout,
     lay_out,
     naive_scale,
     pinball,
@@ -25,7 +26,12 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     make_panel,
     trim,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.selection import combination_weights
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.selection import (
+    SHORT,
+    combination_weights,
+    combine_out_of_fold,
+    fold_sums,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import (
     parse_options,
     periods_for,
@@ -43,7 +49,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
         ({"horizon_steps": 4, "engine": "prophet"}, "auto, arima, sarimax, seasonal_naive"),
         ({"horizon_steps": 4, "order": [1, 0]}, "list of 3"),
         ({"horizon_steps": 4, "seasonal_periods": "daily"}, "seasonal period"),
-        ({"horizon_steps": 4, "n_jobs": 0}, "n_jobs"),
     ],
 )
 def test_options_out_of_range_are_named(params, words):
@@ -96,7 +101,7 @@ def test_origins_leave_the_whole_horizon_before_the_end():
     assert layout is not None
     assert layout.origins[0] == 2016 - 8 * 48
     assert layout.origins[-1] == 2016 - 48
-    assert len(layout.origins) == 24
+    assert len(layout.origins) == 16
     assert layout.windows == 8
     assert sorted(set(layout.folds.tolist())) == list(range(8))
     assert lay_out(3, 48, ()) is None
@@ -114,9 +119,31 @@ def test_baselines_scores_and_weights_by_hand():
     np.testing.assert_allclose(naive_scale(values, np.ones((1, 12), bool), 3), [3.0])
     np.testing.assert_allclose(pinball(np.array([3.0, 1.0]), np.array([2.0, 2.0]), 0.9), [0.9, 0.1])
     weights = combination_weights(np.array([[1.0], [1.2], [1.5], [1.4]]))
-    raw = np.array([1.0, 1 / 1.44, 0.0, 1 / 1.96])
+    raw = np.array([1.0, 1.2**-4, 0.0, 1.4**-4])
     np.testing.assert_allclose(weights[:, 0], raw / raw.sum())
     assert (combination_weights(np.ones((12, 1))) > 0).sum() == 8
+    short = combination_weights(np.array([[1.0], [1.2], [1.5], [1.9]]), SHORT, (1.0, 5.0, 3.0, 1.0))
+    raw = np.array([1.0, 5.0 / 1.44, 3.0 / 2.25, 0.0])
+    np.testing.assert_allclose(short[:, 0], raw / raw.sum())
+
+
+def test_each_fold_is_weighted_by_the_others_alone():
+    layout = Layout(np.array([10, 20]), 2, 4, np.array([0, 1]))
+    actual = np.zeros((1, 2, 4))
+    # the first candidate is right in the first fold only, the second in the second only
+    forecasts = np.stack([actual + [[[0.0], [3.0]]], actual + [[[3.0], [0.0]]]])
+    seen = np.ones(actual.shape, bool)
+    sums, counts = fold_sums(forecasts, actual, seen, layout)
+    np.testing.assert_allclose(sums[:, 0], [[0.0, 12.0], [12.0, 0.0]])
+    np.testing.assert_allclose(counts, [[4, 4]])
+    np.testing.assert_allclose(combine_out_of_fold(forecasts, sums, counts, layout), 3.0)
+    seen[:, 1, 1:] = False
+    sums, counts = fold_sums(forecasts, actual, seen, layout)
+    np.testing.assert_allclose(sums[:, 0], [[0.0, 3.0], [12.0, 0.0]])
+    np.testing.assert_allclose(counts, [[4, 1]])
+    alone = Layout(np.array([10]), 1, 4, np.array([0]))
+    first, second = fold_sums(forecasts[:, :, :1], actual[:, :1], seen[:, :1], alone)
+    np.testing.assert_allclose(combine_out_of_fold(forecasts[:, :, :1], first, second, alone), 0.0)
 
 
 def test_the_menu_grows_with_the_history():

@@ -31,6 +31,7 @@ except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
 ALLOWANCE = 0.5  # shifts of less than one sigma are not looked for
+MOST_SIGMA = 8.0
 LOG_OFFSET = 0.05  # as a share of the mean
 MARGIN = 1.3
 LEAST_LOG_RATIO = 0.3
@@ -71,14 +72,16 @@ def find_shifts(values: Any, periods: tuple[int, ...]) -> Shifts:
         return Shifts(start, ratio)
     day = periods[0]
     z, sigma, first = _surprise(np.log(np.maximum(values, 0.0) + LOG_OFFSET), periods)
+    # one sample says no more than MOST_SIGMA, but the ratio of the levels is not bounded by it
+    clipped = np.clip(z, -MOST_SIGMA * sigma, MOST_SIGMA * sigma)
     for sign in (1, -1):
         total = np.zeros((series, length + 1))
-        np.cumsum(sign * z / sigma - ALLOWANCE * (z != 0.0), axis=1, out=total[:, 1:])
+        np.cumsum(sign * clipped / sigma - ALLOWANCE * (z != 0.0), axis=1, out=total[:, 1:])
         lowest = np.minimum.accumulate(total, axis=1)
         begun = length - np.argmax((total == lowest)[:, ::-1], axis=1)
         long_enough = length - begun >= max(3.0, LEAST_DAYS[sign] * day)
         for row in np.flatnonzero(long_enough & (begun - first >= 2 * day)):
-            found = _lasting(sign * z[row], int(first[row]), int(begun[row]), day)
+            found = _lasting(sign * z[row], sign * clipped[row], int(first[row]), int(begun[row]), day)
             if found:
                 start[row], ratio[row] = begun[row], np.exp(sign * found)
     return Shifts(start, ratio)
@@ -91,7 +94,7 @@ def align(values: Any, shifts: Shifts) -> Any:
 
 
 def _surprise(logs: Any, periods: tuple[int, ...]) -> tuple[Any, Any, Any]:
-    """z (S, n), clipped at 8 sigma and 0 where unknown; sigma (S, 1); and the first known step (S,)."""
+    """z (S, n), 0 where unknown; sigma (S, 1); and the first known step (S,)."""
     length = logs.shape[1]
     options = []
     for period, most in zip((periods[0], periods[-1]), (3, 2)):
@@ -104,21 +107,22 @@ def _surprise(logs: Any, periods: tuple[int, ...]) -> tuple[Any, Any, Any]:
         z = np.zeros_like(logs)
         z[:, lost:] = logs[:, lost:] - usual
         options.append((z, 1.4826 * np.median(np.abs(z[:, lost:]), axis=1) + 0.01, lost))
-    choice = np.argmin(np.stack([sigma for _z, sigma, _lost in options]), axis=0)
+    # by the mean, not the median: it counts the weekends that the days before do not foretell
+    choice = np.argmin(np.stack([np.abs(z[:, lost:]).mean(axis=1) for z, _sigma, lost in options]), axis=0)
     each = np.arange(logs.shape[0])
     z = np.stack([z for z, _sigma, _lost in options])[choice, each]
     sigma = np.stack([sigma for _z, sigma, _lost in options])[choice, each][:, None]
-    return np.clip(z, -8.0 * sigma, 8.0 * sigma), sigma, np.array([lost for _z, _sigma, lost in options])[choice]
+    return z, sigma, np.array([lost for _z, _sigma, lost in options])[choice]
 
 
 def _median_of_three(one: Any, two: Any, three: Any) -> Any:
     return np.maximum(np.minimum(one, two), np.minimum(np.maximum(one, two), three))
 
 
-def _lasting(z: Any, first: int, begun: int, day: int) -> float:
+def _lasting(z: Any, clipped: Any, first: int, begun: int, day: int) -> float:
     """The log ratio believed of the excursion that began at ``begun``; 0 when the past knows the like of it."""
     count = z.size - begun
-    total = np.concatenate([[0.0], np.cumsum(z)])
+    total = np.concatenate([[0.0], np.cumsum(clipped)])
     mean = (total[count:] - total[:-count]) / count
     earlier = np.abs(mean[first : max(begun - count, first) + 1])
     middle = float(np.median(z[begun:]))

@@ -27,14 +27,14 @@ except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.conformal import spread_by_lead
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import Intervals, Tested
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import Intervals, PointBacktest
 
 # Errors of neighbouring steps go together: a window counts as at most this many independent ones.
 INDEPENDENT_STEPS = 4
 
 
 def gaussian_intervals(
-    tested: Tested, spread: Any, share: float, levels: Sequence[float], window: int, skipped: int, widening: Any
+    tested: PointBacktest, spread: Any, share: float, levels: Sequence[float], window: int, skipped: int, widening: Any
 ) -> Intervals:
     """Normal quantiles around a forecast.
 

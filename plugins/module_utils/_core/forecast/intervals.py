@@ -50,7 +50,7 @@ REACH = 1
 
 
 @dataclass(frozen=True)
-class Tested:
+class PointBacktest:
     """Backtest of a point forecast: ``forecast``, ``actual`` and bool ``observed`` are (S, O, horizon), ``final`` (S, horizon)."""
 
     forecast: Any
@@ -72,7 +72,7 @@ class Intervals:
 def find_intervals(
     panel: Panel,
     layout: Layout,
-    tested: Tested,
+    tested: PointBacktest,
     levels: Sequence[float],
     window: int,
     *,
@@ -108,7 +108,7 @@ def find_intervals(
 def _steps(
     panel: Panel,
     layout: Layout,
-    tested: Tested,
+    tested: PointBacktest,
     levels: Sequence[float],
     spreads: Sequence[Any],
     extra: Sequence[Source],
@@ -125,7 +125,7 @@ def _steps(
 def _peaks(
     panel: Panel,
     layout: Layout,
-    tested: Tested,
+    tested: PointBacktest,
     levels: Sequence[float],
     spreads: Sequence[Any],
     window: int,

@@ -37,7 +37,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import (
     LEAST_WINDOWS,
     Intervals,
-    Tested,
+    PointBacktest,
     find_intervals,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.lstm import (
@@ -138,7 +138,7 @@ def forecast_panel(
     end = np.array([panel.length])
     final = forecaster.forecast(panel, panel.length, end, layout.horizon)[:, :, 0]
     mean = np.einsum("csh,cs->sh", final, tested.weights)
-    point = Tested(tested.combined, tested.actual, tested.observed, mean)
+    point = PointBacktest(tested.combined, tested.actual, tested.observed, mean)
     intervals = _intervals(panel, layout, options, forecaster, point, panel.shifts.widening[:, None] * stretch)
     skipped = options.skipped_steps
     return PanelForecast(
@@ -167,7 +167,7 @@ def run_backtest(panel: Panel, layout: Layout, forecaster: JointForecaster) -> B
 
 
 def _intervals(
-    panel: Panel, layout: Layout, options: ForecastOptions, forecaster: JointForecaster, point: Tested, widening: Any
+    panel: Panel, layout: Layout, options: ForecastOptions, forecaster: JointForecaster, point: PointBacktest, widening: Any
 ) -> Intervals:
     """By the errors and the past where the backtest is large enough to know them, else by a model's spread."""
     levels, window, skipped = options.quantiles, options.window_steps, options.skipped_steps

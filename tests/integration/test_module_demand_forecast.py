@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import math
+import resource
 import stat
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import jsonschema
 import module_command
@@ -184,3 +186,146 @@ def test_a_directory_that_is_missing_is_named(history: str) -> None:
     result = run_module(src=history, horizon_steps=4, dest="/nowhere/at/all/forecast.json")
     assert result.get("failed") is True
     assert "/nowhere/at/all" in result["msg"]
+
+
+def _hour(hour: float, offset: str = "Z", shift: float = 0.0) -> str:
+    """The moment ``hour`` hours after the start, written in a zone ``shift`` hours ahead."""
+    return (START + timedelta(hours=hour + shift)).strftime("%Y-%m-%dT%H:%M:%S") + offset
+
+
+def _rows(values: Callable[[int], Any], hours: Iterable[int] = range(300)) -> list[str]:
+    return [f"a,{_hour(hour)},{values(hour)}" for hour in hours]
+
+
+PLAIN = _rows(lambda hour: _value(hour, 0))
+
+
+def _forecast_of(rows: list[str], directory: Path, **arguments: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The module's result and the entry of series a: the document valid, every number finite and not negative."""
+    src, dest = _write(directory / "odd.csv", rows), directory / "odd.json"
+    result = run_module(src=src, horizon_steps=12, window_steps=4, dest=str(dest), **arguments)
+    assert not result.get("failed"), result
+    document = json.loads(dest.read_text(encoding="utf-8"), parse_constant=_refuse)
+    jsonschema.Draft202012Validator(SCHEMA).validate(document)
+    fields: dict[str, Any] = document["series"]["a"]
+    numbers = [*fields["mean"], *fields["window_maximum"].values()]
+    for path in fields["quantiles"].values():
+        numbers += path
+        assert len(path) == 12
+    assert min(numbers) >= 0.0
+    assert max(numbers) < math.inf
+    return result, fields
+
+
+def _refuse(name: str) -> None:
+    raise AssertionError(f"{name} in the document")
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("backwards", PLAIN[::-1]),
+        ("interleaved", [*PLAIN[::2], *PLAIN[1::2]]),
+        ("some rows twice", [*PLAIN, *PLAIN[40:90]]),
+        ("India's time", [f"a,{_hour(hour, '+05:30', 5.5)},{_value(hour, 0)}" for hour in range(300)]),
+        ("two zones", [f"a,{_hour(h, *(('Z', 0) if h % 2 else ('-03:00', -3)))},{_value(h, 0)}" for h in range(300)]),
+        ("no zone", [f"a,{_hour(hour, '')},{_value(hour, 0)}" for hour in range(300)]),
+    ],
+)
+def test_the_same_demand_written_otherwise_is_the_same_forecast(tmp_path: Path, name: str, rows: list[str]) -> None:
+    (tmp_path / "plain").mkdir()
+    _result, plain = _forecast_of(PLAIN, tmp_path / "plain")
+    _result, other = _forecast_of(rows, tmp_path)
+    assert other == plain, name
+
+
+def test_a_moment_given_twice_with_two_values_is_said(tmp_path: Path) -> None:
+    result, fields = _forecast_of([*PLAIN, f"a,{_hour(250)},900"], tmp_path)
+    assert fields["usable"]
+    assert "given more than once, with different values" in json.dumps(result["warnings"])
+
+
+def test_half_an_hour_of_every_step_missing_is_flagged(tmp_path: Path) -> None:
+    """Hourly samples, then one every ten minutes: the hours become gaps of the finer grid, and that is said."""
+    fine = [f"a,{_hour(150 + minute / 6)},{_value(150, 0)}" for minute in range(600)]
+    _result, fields = _forecast_of([*PLAIN[:150], *fine], tmp_path)
+    assert fields["step_seconds"] == 600
+    assert "of the history is missing" in fields["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "usable", "words"),
+    [
+        ("constant", lambda hour: 7.5, True, "never changes"),
+        ("zeros", lambda hour: 0, True, "no demand at all"),
+        ("nothing", lambda hour: "", False, "0 samples"),
+        ("gaps", lambda hour: _value(hour, 0) if hour * 7919 % 101 < 45 else "", False, "plan from what is observed"),
+        ("few gaps", lambda hour: _value(hour, 0) if hour * 7919 % 101 < 60 else "", True, "is missing and was filled"),
+        ("smallest", lambda hour: 5e-324, True, "never changes"),
+        ("tiny", lambda hour: 1e-300 * _value(hour, 0), True, ""),
+        ("huge", lambda hour: 1e299 * _value(hour, 0) / 40.0, True, ""),
+        ("a slip of the pen", lambda hour: 1e15 if hour == 299 else _value(hour, 0), True, ""),
+        ("minus zero", lambda hour: -0.0 if hour == 50 else _value(hour, 0), True, ""),
+    ],
+)
+def test_odd_demand_is_forecast_and_flagged(
+    tmp_path: Path, name: str, values: Callable[[int], Any], usable: bool, words: str
+) -> None:
+    _result, fields = _forecast_of(_rows(values), tmp_path)
+    assert fields["usable"] is usable, name
+    assert words in " ".join(fields["warnings"])
+    if name == "constant":
+        assert fields["mean"] == [7.5] * 12
+    if name in ("zeros", "nothing"):
+        assert max(fields["window_maximum"].values()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([*PLAIN[:50], f"a,{_hour(50)},inf", *PLAIN[51:]], "row 52, series a: the value 'inf' is not a finite number"),
+        ([*PLAIN[:50], f"a,{_hour(50)},1e999", *PLAIN[51:]], "'1e999' is not a finite number"),
+        (_rows(lambda hour: 1.7e308), "series a: sample 1 is 1.7e+308; demand is finite (at most 1e+300)"),
+        (PLAIN[:1], "the step cannot be told. Set step_seconds"),
+        ([f"a,{1767571200 + 3600 * hour},3" for hour in range(9)], "is not an ISO 8601 moment"),
+        ([*PLAIN[:2], f"a,{_hour(0, shift=1 / 60)},3", "a,2300-01-05T00:00:00Z,3"], "Correct the stray timestamp"),
+        ([f",{_hour(hour)},3" for hour in range(9)], "row 2: the row names no series"),
+        ([f"a,{_hour(3)}"], "row 2: the row has 2 columns"),
+    ],
+)
+def test_input_that_cannot_be_forecast_is_one_clear_message(tmp_path: Path, rows: list[str], words: str) -> None:
+    result = run_module(src=_write(tmp_path / "bad.csv", rows), horizon_steps=12)
+    assert result.get("failed") is True
+    assert words in result["msg"]
+    assert "\n" not in result["msg"]
+
+
+def test_one_point_with_a_step_is_forecast_and_not_usable(tmp_path: Path) -> None:
+    _result, fields = _forecast_of(PLAIN[:1], tmp_path, step_seconds=3600)
+    assert fields["usable"] is False
+    assert "1 sample is too short a history" in fields["warnings"][0]
+
+
+def test_a_gap_for_an_infinite_value_when_asked(tmp_path: Path) -> None:
+    rows = [*PLAIN[:50], f"a,{_hour(50)},inf", *PLAIN[51:]]
+    _result, gap = _forecast_of(rows, tmp_path, invalid_values="gap")
+    _result, empty = _forecast_of([*PLAIN[:50], f"a,{_hour(50)},", *PLAIN[51:]], tmp_path)
+    assert gap == empty
+
+
+def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
+    """600 series of 1,000 steps: 600,000 rows, 25 MB."""
+    moments = [_hour(hour) for hour in range(1000)]
+    path = tmp_path / "large.csv"
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write("series,timestamp,value\n")
+        for model in range(600):
+            stream.writelines(f"model-{model:04d},{moments[hour]},{_value(hour, model)}\n" for hour in range(1000))
+    assert path.stat().st_size > 20e6
+    wanted = [f"model-{model:04d}" for model in range(0, 600, 60)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    result = run_module(src=str(path), horizon_steps=12, names=wanted)
+    assert sorted(result["series"]) == wanted
+    assert all(fields["usable"] for fields in result["series"].values())
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 20.0
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 700 * 1024  # KiB

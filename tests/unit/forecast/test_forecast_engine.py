@@ -151,8 +151,11 @@ def test_filled_gaps_are_neither_scored_nor_calibrated():
 def test_a_series_twice_or_a_negative_sample_is_refused():
     with pytest.raises(InputError, match="given twice"):
         forecast_series([make_series("a", [1.0]), make_series("a", [2.0])], _options())
-    with pytest.raises(InputError, match=r"series a: sample 2 is -3; demand is finite and never negative"):
+    with pytest.raises(InputError, match=r"series a: sample 2 is -3; demand is finite .* and never negative"):
         forecast_series([make_series("a", [1.0, -3.0])], _options())
+    for much in (np.inf, 1.7e308):
+        with pytest.raises(InputError, match=r"series a: sample 2 is .*; demand is finite \(at most 1e\+300\)"):
+            forecast_series([make_series("a", [1.0, much])], _options())
     with pytest.raises(InputError, match="no series"):
         forecast_series([], _options())
 

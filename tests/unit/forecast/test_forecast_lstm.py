@@ -194,7 +194,7 @@ def test_gaps_hardly_change_the_forecast(panel, trained):
 def test_a_pickled_network_forecasts_alike_whatever_series_share_the_call(panel, trained):
     copied = pickle.loads(pickle.dumps(trained))
     assert all(isinstance(array, np.ndarray) for array in copied.final_weights.values())
-    np.testing.assert_allclose(_next(copied, panel.rows(2, 4)), _next(trained, panel)[2:4], rtol=1e-12)
+    np.testing.assert_allclose(_next(copied, _panel(_waves(6)[2:4])), _next(trained, panel)[2:4], rtol=1e-12)
 
 
 def test_a_history_shorter_than_a_context_window_gets_seasonal_naive_and_says_so(trained):

@@ -60,6 +60,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 
 ONE_PROCESS = Parallel()
+# Sums of larger numbers are beyond what a double holds.
+LARGEST = 1e300
 
 
 def forecast_series(
@@ -112,10 +114,10 @@ def checked(series: Sequence[Series]) -> list[Series]:
         if first.name == second.name:
             raise InputError("the series is given twice", where=f"series {first.name}")
     for one in ordered:
-        bad = np.flatnonzero(np.isinf(one.values) | (np.nan_to_num(one.values) < 0.0))
+        bad = np.flatnonzero((one.values > LARGEST) | (one.values < 0.0))
         if bad.size:
             raise InputError(
-                f"sample {int(bad[0]) + 1} is {one.values[bad[0]]:g}; demand is finite and never negative",
+                f"sample {int(bad[0]) + 1} is {one.values[bad[0]]:g}; demand is finite (at most {LARGEST:g}) and never negative",
                 where=f"series {one.name}",
                 remedy="Correct the history, or leave the value empty to mark a gap",
             )

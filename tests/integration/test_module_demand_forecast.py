@@ -259,7 +259,12 @@ def test_half_an_hour_of_every_step_missing_is_flagged(tmp_path: Path) -> None:
         ("constant", lambda hour: 7.5, True, "never changes"),
         ("zeros", lambda hour: 0, True, "no demand at all"),
         ("nothing", lambda hour: "", False, "0 samples"),
-        ("gaps", lambda hour: _value(hour, 0) if hour * 7919 % 101 < 45 else "", False, "plan from what is observed"),
+        (
+            "gaps",
+            lambda hour: _value(hour, 0) if hour * 7919 % 101 < 45 else "",
+            False,
+            "of the last 300 samples are known",
+        ),
         ("few gaps", lambda hour: _value(hour, 0) if hour * 7919 % 101 < 60 else "", True, "is missing and was filled"),
         ("smallest", lambda hour: 5e-324, True, "never changes"),
         ("tiny", lambda hour: 1e-300 * _value(hour, 0), True, ""),

@@ -74,6 +74,8 @@ def test_odd_series_get_a_finite_flagged_forecast(engine):
         assert not series[name]["usable"], name
         assert "plan from what is observed" in series[name]["warnings"][-1]
         assert series[name]["backtest"] is None
+    assert series["mostly missing"]["warnings"][-1].startswith("only 29 of the last 288 samples are known")
+    assert series["three points"]["warnings"][-1].startswith("3 samples is too short a history")
     assert series["nothing known"]["last_observed"] is None
     assert series["zero"]["warnings"] == ["the history holds no demand at all"]
     assert max(series["zero"]["window_maximum"].values()) == 0.0

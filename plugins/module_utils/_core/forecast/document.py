@@ -161,7 +161,7 @@ def describe_short(
         "backtest": None,
         "level_shift": None,
         "seasonal_periods": [],
-        "warnings": [remarks.too_short(known, options.horizon_steps)],
+        "warnings": [remarks.too_short(known, options.horizon_steps, values.size)],
     }
 
 

@@ -16,6 +16,7 @@ except ImportError:  # reported by libraries.require before any use
 MANY_GAPS = 0.1
 MANY_ZEROS = 0.5
 FEW_WINDOWS = 3
+MOSTLY_KNOWN = 0.5
 
 
 def about_history(values: Any, periods: tuple[int, ...], last_gap_steps: int) -> list[str]:
@@ -52,8 +53,13 @@ def about_backtest(windows: int, horizon: int, beats: bool, engine: str) -> list
     return said
 
 
-def too_short(samples: int, horizon: int) -> str:
-    """Why a series is not usable."""
+def too_short(samples: int, horizon: int, length: int = 0) -> str:
+    """Why a series is not usable; ``samples`` are known of the last ``length``."""
+    if 0 < samples < MOSTLY_KNOWN * length:
+        return (
+            f"only {samples} of the last {length} samples are known, too few to test a forecast {horizon} steps ahead: "
+            "plan from what is observed"
+        )
     seen = "1 sample" if samples == 1 else f"{samples} samples"
     return f"{seen} is too short a history to test a forecast {horizon} steps ahead: plan from what is observed"
 

@@ -64,7 +64,8 @@ LEAST_SIBLINGS = 3
 ALIKE_SHARE, LEAST_ALIKE = 0.5, 80
 INDEPENDENT_DAYS = 2
 CALIBRATED_LEVEL = 0.95
-MOST_TIMES_SEEN = 10.0
+MOST_TIMES_SEEN = 3.0
+TRUSTED_SAMPLES = 8.0
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,8 @@ def forecast_short(
 
 
 def _capped(found: ShortForecast, row: Any) -> ShortForecast:
-    """Nothing beyond many times what was ever seen: samples from within a burst say little of its end."""
-    most = MOST_TIMES_SEEN * float(np.nanmax(row))
+    """Nothing beyond a few times what was ever seen, the fewer the more was seen: a burst's spread says little of its end."""
+    most = MOST_TIMES_SEEN * (1.0 + TRUSTED_SAMPLES / np.isfinite(row).sum()) * float(np.nanmax(row))
     return ShortForecast(
         np.minimum(found.mean, most), np.minimum(found.quantiles, most), np.minimum(found.window_maximum, most)
     )

@@ -334,3 +334,18 @@ def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
     assert all(fields["usable"] for fields in result["series"].values())
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 20.0
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 700 * 1024  # KiB
+
+
+def test_the_lstm_trains_inside_a_real_module_run() -> None:
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    values = [100.0 + 50.0 * ((hour % 24) in range(8, 20)) + hour % 7 for hour in range(400)]
+    result = run_ansible(
+        {
+            "series": {"a": {"start": "2026-01-05T00:00:00Z", "step_seconds": 3600, "values": values}},
+            "horizon_steps": 12,
+            "engine": "lstm",
+            "training_budget_seconds": 20,
+        }
+    )
+    assert result["series"]["a"]["model"] == "lstm"
+    assert result["series"]["a"]["usable"]

@@ -27,7 +27,10 @@ except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.conformal import spread_by_lead
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import Intervals, PointBacktest
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.intervals import (
+    Intervals,
+    PointBacktest,
+)
 
 # Errors of neighbouring steps go together: a window counts as at most this many independent ones.
 INDEPENDENT_STEPS = 4

@@ -26,7 +26,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.empirical import masked_quantiles
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.lstm_training import (
-    PURPOSE,
     TrainedLstm,
     TrainingPanel,
     train,
@@ -39,8 +38,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.menu import seasonal_naive
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.torch_session import reproducibly
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.torch_session import (
+    load_torch,
+    reproducibly,
+)
 
 __all__ = ["LstmForecaster", "TrainedLstm", "TrainingPanel", "train"]
 
@@ -119,7 +120,7 @@ class LstmForecaster:
         weights = self._weights(panel, fitted_to)
         if weights is None or self._no_answer(panel, fitted_to, origins):
             return result
-        torch = require("torch", purpose=PURPOSE)
+        torch = load_torch()
         chosen = [self._trained.levels.index(level) for level in levels]
         with reproducibly(torch), torch.no_grad():
             network = lstm_network.build(torch, self._trained.width, len(self._trained.levels)).double()

@@ -40,11 +40,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.torch_session import (
     choose_device,
+    load_torch,
     reproducibly,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 
-PURPOSE = "The engine lstm"
 BATCH = 64
 # Leads decoded of a training window; of a longer horizon as many at random.
 LEADS = 64
@@ -137,7 +136,7 @@ def train(
         MissingLibraryError: torch is absent or too old.
         InputError: no positive budget, or a device that torch does not know here.
     """
-    torch = require("torch", purpose=PURPOSE)
+    torch = load_torch()
     if not budget_seconds > 0.0:
         raise InputError(f"the training budget must be more than 0 seconds, not {budget_seconds:g}")
     with reproducibly(torch):

@@ -167,7 +167,12 @@ def run_backtest(panel: Panel, layout: Layout, forecaster: JointForecaster) -> B
 
 
 def _intervals(
-    panel: Panel, layout: Layout, options: ForecastOptions, forecaster: JointForecaster, point: PointBacktest, widening: Any
+    panel: Panel,
+    layout: Layout,
+    options: ForecastOptions,
+    forecaster: JointForecaster,
+    point: PointBacktest,
+    widening: Any,
 ) -> Intervals:
     """By the errors and the past where the backtest is large enough to know them, else by a model's spread."""
     levels, window, skipped = options.quantiles, options.window_steps, options.skipped_steps

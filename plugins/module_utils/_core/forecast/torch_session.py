@@ -6,12 +6,39 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+
+
+def load_torch() -> Any:
+    """The library, with the part that it would load at the first training step.
+
+    Raises:
+        MissingLibraryError: it is absent, or too old.
+    """
+    with _plain_interning():
+        torch = require("torch", purpose="The engine lstm")
+        import_module("torch._dynamo")
+    return torch
+
+
+@contextmanager
+def _plain_interning() -> Iterator[None]:
+    """``sys.intern`` as Python has it: torch looks it up by its type while it loads, and whoever
+    runs this module may have put a stand-in in its place (ansible-core 2.19 does)."""
+    stand_in = sys.intern
+    sys.intern = getattr(stand_in, "unpatched_implementation", stand_in)
+    try:
+        yield
+    finally:
+        sys.intern = stand_in
 
 
 def choose_device(torch: Any, device: str) -> str:

@@ -17,7 +17,7 @@ description:
     any wave is therefore simply run again.
   - A replica that runs and that the plan does not know is removed in the last wave, or as soon as a placement
     needs its slot.
-positional: _input, actions, host, wave, present, last_wave
+positional: _input, actions, host, wave, present, last_wave, passes
 options:
   _input:
     description: The plan's C(placements).
@@ -46,6 +46,12 @@ options:
     description: Number of the plan's last wave.
     type: int
     required: true
+  passes:
+    description:
+      - The numbers of all waves that are gone through, as M(modelops.datacenter.plan_validation) returns them. Without
+        them every wave counts as the first.
+    type: list
+    elements: int
 seealso:
   - module: modelops.datacenter.plan_validation
 """
@@ -56,7 +62,7 @@ EXAMPLES = r"""
     msg: >-
       {{ checked.placements | modelops.datacenter.replicas_for_wave(
            checked.actions, inventory_hostname, 2,
-           ansible_local.modelops.replicas | default([]), checked.wave_count) }}
+           ansible_local.modelops.replicas | default([]), checked.wave_count, checked.passes) }}
 """
 
 RETURN = r"""
@@ -64,8 +70,10 @@ _value:
   description:
     - C(ensure), the placements this host has to have running by the end of the wave, and C(remove), the records of
       O(present) that have to be gone by then. Both are sorted by slot.
+    - C(due), whether the host has anything to do in this wave. In the first and the last of O(passes) that is
+      everything it has to run; between them only what is new or has to go.
   type: dict
-  sample: {"ensure": [{"host": "gpu-a1", "slot": 0, "model": "chat-8b"}], "remove": []}
+  sample: {"ensure": [{"host": "gpu-a1", "slot": 0, "model": "chat-8b"}], "remove": [], "due": true}
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,11 +88,18 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def replicas_for_wave(
-    placements: Records, actions: Records, host: str, wave: int, present: Records, last_wave: int
-) -> dict[str, list[dict[str, Any]]]:
+    placements: Records,
+    actions: Records,
+    host: str,
+    wave: int,
+    present: Records,
+    last_wave: int,
+    passes: Sequence[int] = (),
+) -> dict[str, Any]:
     """See ``DOCUMENTATION``."""
+    numbers = [int(number) for number in passes]
     try:
-        return rollout.replicas_for_wave(placements, actions, str(host), int(wave), present, int(last_wave))
+        return rollout.replicas_for_wave(placements, actions, str(host), int(wave), present, int(last_wave), numbers)
     except ModelOpsError as error:
         raise AnsibleFilterError(error.message) from error
 

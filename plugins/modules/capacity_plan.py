@@ -68,7 +68,8 @@ options:
   observed:
     description:
       - Requests/s observed now by model, with the queued and the rejected; or the path of a JSON file with it.
-      - Without it, the last samples of the forecast's history stand in.
+      - Without it, the last samples of the forecast's history stand in. An empty mapping says that nothing could be
+        measured, which stops nothing.
     type: raw
   current:
     description:
@@ -84,6 +85,17 @@ options:
     type: str
     choices: [weighted, lexicographic]
     default: weighted
+  method:
+    description:
+      - How the plan is found. V(auto) chooses by size.
+      - V(direct) solves the mixed-integer programme as it is, V(lp_repair) rounds and repairs its linear relaxation,
+        V(box) then solves the mixed-integer programme near that.
+      - V(columns) plans whole host fillings, for fleets where replicas share accelerators, or take so much processor
+        or memory that what fits in total does not fit on hosts; it is for one period and O(objective=weighted), and
+        V(auto) tries it where that shows.
+    type: str
+    choices: [auto, direct, lp_repair, box, columns]
+    default: auto
   headroom:
     description: Factor on observed demand, at least 1.
     type: float
@@ -92,14 +104,49 @@ options:
     description: Seconds until the next plan; the demand of the time to start and of this interval is planned for.
     type: float
     default: 3600
+  periods:
+    description:
+      - How many periods to plan for, this one included. The plan acts on the first and is aware of the others, so it
+        does not stop what is wanted again soon, and starts in time what takes longer to start than a period.
+      - Later periods follow the forecast; RV(plan) has them as C(outlook).
+    type: int
+    default: 1
+  period_seconds:
+    description: Seconds of one period; O(planning_interval_seconds) where it is not given.
+    type: float
   churn_hours:
     description: The price of a start, in hours of the replica's cost. V(0) makes change free.
     type: float
-    default: 0.03
+    default: 0.05
+  response_time_price:
+    description:
+      - What a second that one request waits costs, in currency, times the model's weight over the least weight.
+      - With it, a model gets replicas beyond its demand as long as the waiting they save is worth more than they cost.
+    type: float
+    default: 0
+  tenants:
+    description:
+      - Whom each model belongs to. With O(objective=lexicographic), fairness is then between tenants; a model that is
+        not named stands for itself.
+    type: dict
+    default: {}
   hold_scale_in:
     description: Plan no fewer replicas of any model than run now.
     type: bool
     default: false
+  scale_in_hold_seconds:
+    description:
+      - How many seconds demand must have been low, all of it known, before fewer replicas run; V(0) for no hold.
+      - The plans remember what was asked for of late (O(previous)). Without that memory the recent maximum of the
+        forecast's history stands in, where it reaches back that far; otherwise what runs stays. Scale-in goes no
+        further than the highest demand of that time needs. Demand given as numbers is not held.
+    type: float
+    default: 0
+  previous:
+    description:
+      - The plan before this one, its path or content. A file that does not exist yet, or is no plan of this
+        release, is none.
+    type: raw
   startup_seconds:
     description: Measured seconds from start to first answer by model; they override the catalogue.
     type: dict
@@ -198,6 +245,13 @@ violations:
   returned: success
   type: list
   elements: dict
+marginal_values:
+  description:
+    - What one more host of each kind would save an hour at most, most first, in currency. C(like) names a host of the
+      kind. Kinds that would save nothing are left out.
+  returned: success
+  type: list
+  elements: dict
 cost_per_hour:
   description: The cost of the hosts' share that is used, in currency per hour; a full host counts with its whole cost.
   returned: success
@@ -241,6 +295,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet im
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import write_plan
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.previous import previous_plan
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.summary import summary_lines
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
@@ -251,16 +306,35 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "observed": {"type": "raw"},
     "current": {"type": "raw", "default": []},
     "objective": {"type": "str", "choices": ["weighted", "lexicographic"], "default": "weighted"},
+    "method": {"type": "str", "choices": ["auto", "direct", "lp_repair", "box", "columns"], "default": "auto"},
     "headroom": {"type": "float", "default": 1.2},
     "planning_interval_seconds": {"type": "float", "default": 3600},
-    "churn_hours": {"type": "float", "default": 0.03},
+    "periods": {"type": "int", "default": 1},
+    "period_seconds": {"type": "float"},
+    "churn_hours": {"type": "float", "default": 0.05},
+    "response_time_price": {"type": "float", "default": 0},
+    "tenants": {"type": "dict", "default": {}},
     "hold_scale_in": {"type": "bool", "default": False},
+    "scale_in_hold_seconds": {"type": "float", "default": 0},
+    "previous": {"type": "raw"},
     "startup_seconds": {"type": "dict", "default": {}},
     "as_of": {"type": "str"},
     "time_limit_seconds": {"type": "float", "default": 30},
     "dest": {"type": "path"},
 }
-RETURNED = ("starts", "stops", "keeps", "moves", "shortages", "violations", "cost_per_hour", "reasons", "digest")
+MAX_PERIODS = 168
+RETURNED = (
+    "starts",
+    "stops",
+    "keeps",
+    "moves",
+    "shortages",
+    "violations",
+    "cost_per_hour",
+    "reasons",
+    "digest",
+    "marginal_values",
+)
 
 
 def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]:
@@ -309,9 +383,10 @@ def _inputs(params: Mapping[str, Any]) -> Any:
         current=parse_replicas(documents.load(params["current"], what="list of running replicas")),
         forecast=documents.expect_mapping(documents.load(demand, what="forecast or demand") or {}, what="demand"),
         observed=None
-        if not observed
+        if observed is None
         else documents.expect_mapping(documents.load(observed, what="observed demand"), what="observed demand"),
         startup_seconds=params["startup_seconds"],
+        previous=previous_plan(params.get("previous")),
         forecast_digest=documents.file_digest(demand) if demand and isinstance(demand, str) else "",
     )
 
@@ -319,14 +394,25 @@ def _inputs(params: Mapping[str, Any]) -> Any:
 def _policy(params: Mapping[str, Any]) -> Any:
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.plan_document import Policy
 
+    period = params.get("period_seconds")
     return Policy(
         objective=params["objective"],
+        method=params["method"],
+        periods=int(documents.expect_number(params["periods"], what="periods", minimum=1, maximum=MAX_PERIODS)),
+        period_seconds=None if period is None else documents.expect_number(period, what="period_seconds", minimum=1),
+        response_time_price=documents.expect_number(
+            params["response_time_price"], what="response_time_price", minimum=0
+        ),
+        tenants={str(name): str(tenant) for name, tenant in params["tenants"].items()},
         headroom=documents.expect_number(params["headroom"], what="headroom", minimum=1),
         planning_interval_seconds=documents.expect_number(
             params["planning_interval_seconds"], what="planning_interval_seconds", minimum=1
         ),
         churn_hours=documents.expect_number(params["churn_hours"], what="churn_hours", minimum=0),
         hold_scale_in=params["hold_scale_in"],
+        scale_in_hold_seconds=documents.expect_number(
+            params["scale_in_hold_seconds"], what="scale_in_hold_seconds", minimum=0
+        ),
         time_limit_seconds=documents.expect_number(
             params["time_limit_seconds"], what="time_limit_seconds", minimum=0.1
         ),

@@ -14,7 +14,7 @@ import pytest
 from allocation_fleets import host, model
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation import (
-    problem as problem_file,
+    classes as classes_file,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation import (
     solver,
@@ -147,8 +147,8 @@ def test_classes_of_alike_hosts_lose_nothing(seed, monkeypatch):
     """The linear programme over classes has the optimum of the one over hosts."""
     fleet, catalogue, demands, running = toy(seed, hosts=8, models=4)
     by_class = build_problem(fleet, catalogue, demands, running)
-    likeness = problem_file._likeness
-    monkeypatch.setattr(problem_file, "_likeness", lambda one: (*likeness(one), one.name))
+    likeness = classes_file.likeness
+    monkeypatch.setattr(classes_file, "likeness", lambda one, domains: (*likeness(one, domains), one.name))
     by_host = build_problem(fleet, catalogue, demands, running)
     assert len(by_host.classes) == 8 > len(by_class.classes)
     optima = [solver.solve(formulate(one).model, integer=False).objective for one in (by_class, by_host)]

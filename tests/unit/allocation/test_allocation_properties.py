@@ -9,11 +9,11 @@ import random
 from collections import Counter
 
 import pytest
-from allocation_fleets import catalogues, check_document, demands, fleets, plan
+from allocation_fleets import catalogues, check_document, demands, fleets, host, model, plan
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-relaxed = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+relaxed = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 @st.composite
@@ -86,3 +86,87 @@ def test_the_order_of_records_does_not_matter(situation, shuffler: random.Random
     shuffler.shuffle(names)
     shuffled = plan(hosts, {name: models[name] for name in names}, {name: demand[name] for name in names}, current)
     assert shuffled == expected
+
+
+def priced(document) -> float:
+    """Cost of hosts and of what is not served, currency/h."""
+    return document["cost_per_hour"] + sum(one["cost_per_hour"] for one in document["shortages"])
+
+
+@st.composite
+def served_by_price(draw):
+    """Models with a stated price and no limits: then more room can only help, and more demand can only cost."""
+    hosts = [{**one, "state": "active", "reachable": True} for one in draw(fleets())]
+    models = draw(catalogues())
+    for record in models.values():
+        record.update(shortage_cost=0.02, min_replicas=0, max_replicas=None, max_replicas_per_host=None, spread={})
+        record["resources"] = {"accelerators": draw(st.sampled_from([1, 2, 4]))}
+    return hosts, models, draw(demands(models))
+
+
+@relaxed
+@given(served_by_price(), st.sampled_from(["h100-80gb", "l40s-48gb"]))
+def test_one_more_host_never_costs_more(situation, kind):
+    hosts, models, demand = situation
+    fewer = priced(plan(hosts, models, demand, churn_hours=0.0))
+    more = priced(plan([*hosts, host("z", kind)], models, demand, churn_hours=0.0))
+    assert more <= fewer * (1 + 1e-5) + 1e-6
+
+
+@relaxed
+@given(served_by_price(), st.sampled_from([1.1, 2.0]))
+def test_more_demand_never_costs_less(situation, factor):
+    hosts, models, demand = situation
+    raised = {name: {level: factor * rate for level, rate in levels.items()} for name, levels in demand.items()}
+    assert priced(plan(hosts, models, raised, churn_hours=0.0)) >= priced(
+        plan(hosts, models, demand, churn_hours=0.0)
+    ) * (1 - 1e-5)
+
+
+@relaxed
+@given(situations(), st.sampled_from(["lp_repair", "box", "columns"]))
+def test_every_method_makes_sound_plans(situation, method):
+    hosts, models, demand, current = situation
+    document = plan(hosts, models, demand, current, method=method, time_limit_seconds=5)
+    check_document(document)
+    short = {one["model"]: one["requests_per_second"] for one in document["shortages"]}
+    for name in models:
+        served = document["capacity"][name]["planned_requests_per_second"]
+        assert served + short.get(name, 0.0) >= max(demand[name].values()) - 0.01 * 3.7
+
+
+@relaxed
+@given(situations(), st.integers(2, 4))
+def test_several_periods_make_sound_plans(situation, periods):
+    hosts, models, demand, current = situation
+    document = plan(hosts, models, demand, current, periods=periods)
+    check_document(document)
+    assert len(document["outlook"]["periods"]) == periods - 1
+
+
+@pytest.mark.parametrize("objective", ["weighted", "lexicographic"])
+@pytest.mark.parametrize(
+    ("change", "count_of_hosts"),
+    [("overload", 4), ("a lost zone", 4), ("one host left", 1), ("no hosts", 0), ("contradiction", 4), ("too big", 4)],
+)
+def test_no_disaster_is_infeasible(change, count_of_hosts, objective):
+    hosts = [host(f"h{i}", zone="ab"[i % 2]) for i in range(4)][:count_of_hosts]
+    models = {f"m{i}": model(1, min_replicas=1, spread={"zone": 0.6}) for i in range(3)}
+    demand = dict.fromkeys(models, 30.0)
+    running = plan([host(f"h{i}", zone="ab"[i % 2]) for i in range(4)], models, demand)["placements"]
+    if change == "overload":
+        demand = dict.fromkeys(models, 3000.0)
+    elif change == "a lost zone":
+        hosts = [{**one, "reachable": one["zone"] == "a"} for one in hosts]
+    elif change == "contradiction":
+        models["m0"].update(min_replicas=40, max_replicas=40, max_replicas_per_host=1, spread={"zone": 0.01})
+    elif change == "too big":
+        models["m0"]["resources"] = {"accelerators": 64}
+    document = plan(hosts, models, demand, running, objective=objective)
+    check_document(document)
+    assert "infeasible" not in document["solver"]["status"]
+    for one in (*document["shortages"], *document["violations"]):
+        assert one["reason"]
+    for name, rate in demand.items():
+        served = document["capacity"][name]["planned_requests_per_second"]
+        assert served >= rate - 1e-6 or any(one["model"] == name for one in document["shortages"])

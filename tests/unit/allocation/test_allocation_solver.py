@@ -15,7 +15,7 @@ from scipy import sparse
 from scipy.optimize import LinearConstraint, milp
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation import solver
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.formulation import LinearModel
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.programme import LinearModel
 
 DATA = Path(os.environ.get("MODELOPS_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 
@@ -57,10 +57,11 @@ def test_both_routes_agree_with_scipy(seed, integer):
     assert solution.objective == pytest.approx(reference.fun, rel=1e-6)
     assert solution.bound <= solution.objective + 1e-6
     name = "scip" if integer else "glop"
-    status, values, objective, _bound = solver._solve_by_proto(model, name, 30.0)
+    status, values, objective, _bound, duals = solver._solve_by_proto(model, name, 30.0, 1e-6)
     assert status is solver.Status.OPTIMAL
     assert objective == pytest.approx(reference.fun, rel=1e-6)
     assert model.objective @ values == pytest.approx(objective)
+    assert duals == pytest.approx(solution.duals)
 
 
 def test_the_fallback_is_used_when_the_helper_cannot_fill(monkeypatch):
@@ -71,7 +72,7 @@ def test_the_fallback_is_used_when_the_helper_cannot_fill(monkeypatch):
 
     monkeypatch.setattr(model_builder_helper, "ModelBuilderHelper", Older)
     model = random_programme(0)
-    assert solver.solve(model).objective == pytest.approx(solver._solve_by_proto(model, "scip", 30.0)[2])
+    assert solver.solve(model).objective == pytest.approx(solver._solve_by_proto(model, "scip", 30.0, 1e-6)[2])
 
 
 def test_same_arrays_same_answer():
@@ -82,7 +83,7 @@ def test_same_arrays_same_answer():
 @pytest.mark.parametrize("route", [solver._solve_by_helper, solver._solve_by_proto])
 def test_an_impossible_programme_is_said_to_be(route):
     impossible = programme([1.0], [[1.0]], [3.0], [np.inf], 2)
-    assert route(impossible, "scip", 10.0)[0] is solver.Status.INFEASIBLE
+    assert route(impossible, "scip", 10.0, 1e-6)[0] is solver.Status.INFEASIBLE
 
 
 def test_an_unbounded_programme_carries_no_values():

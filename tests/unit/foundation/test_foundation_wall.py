@@ -11,7 +11,20 @@ ROOT = Path(__file__).resolve().parents[3]
 PLUGINS = ROOT / "plugins"
 CORE = PLUGINS / "module_utils" / "_core"
 PREFIX = "ansible_collections.modelops.datacenter"
-HEAVY = {"scipy", "statsmodels", "pandas", "ortools", "pyarrow", "joblib", "plotly", "torch", "sklearn", "holidays", "dask", "distributed"}
+HEAVY = {
+    "scipy",
+    "statsmodels",
+    "pandas",
+    "ortools",
+    "pyarrow",
+    "joblib",
+    "plotly",
+    "torch",
+    "sklearn",
+    "holidays",
+    "dask",
+    "distributed",
+}
 MODULE_IMPORTS = {"numpy"} | HEAVY
 
 CORE_FILES = sorted(CORE.rglob("*.py"))

@@ -61,7 +61,39 @@ def test_what_is_handed_on_is_what_was_given() -> None:
     plan = sealed_plan()
     present = [{**CHAT_OLD, "service": "modelops-chat-0", "checksum": "sha256:1"}]
     found = replicas_for_wave(plan["placements"], plan["actions"], "gpu-a1", 2, present, 2)
-    assert found == {"ensure": [plan["placements"][0]], "remove": present}
+    assert found == {"ensure": [plan["placements"][0]], "remove": present, "due": True}
+
+
+@pytest.mark.parametrize(
+    ("host", "wave", "present", "passes", "due"),
+    [
+        ("gpu-a1", 0, [CODE], [0, 1, 2], True),  # the first pass makes sure of what should run
+        ("gpu-a1", 1, [CODE], [0, 1, 2], False),  # nothing new, nothing to remove
+        ("gpu-a1", 1, [CODE], [], True),  # not known where the passes end: better once too often
+        ("gpu-a1", 2, [CODE], [0, 1, 2], True),  # so does the last
+        ("gpu-a1", 1, [], [0, 1, 2], True),  # what has to run and does not is new
+        ("gpu-b1", 0, [], [0, 1, 2], False),  # nothing to run yet
+        ("gpu-b1", 1, [], [0, 1, 2], True),
+        ("gpu-b1", 1, [CHAT_NEW], [0, 1, 2], False),
+        ("gpu-b1", 1, [{**STRANGER, "slot": 0}], [0, 1, 2], True),  # something has to go
+        ("gpu-c1", 2, [], [0, 1, 2], False),
+    ],
+)
+def test_a_host_takes_part_in_a_pass_when_it_has_something_to_do(
+    host: str, wave: int, present: Records, passes: list[int], due: bool
+) -> None:
+    plan = sealed_plan()
+    found = replicas_for_wave(plan["placements"], plan["actions"], host, wave, present, 2, passes)
+    assert found["due"] is due
+
+
+def test_the_mending_pass_is_left_out_where_nothing_is_taken_away() -> None:
+    """The last pass makes sure of everything anyway; before a stop, what should run is mended first."""
+    plan = sealed_plan()
+    grown = {**plan, "actions": [one for one in plan["actions"] if one["action"] != "stop"]}
+    assert pending_work(grown, parse_replicas([CODE])).passes == (1,)
+    assert pending_work(grown, None).passes == (1,)
+    assert pending_work(plan, parse_replicas([*RUNNING])).passes == (0, 1, 2)
 
 
 @pytest.mark.parametrize("present", ["text", {"slot": 0}, [{"model": "chat"}], ["chat"]])

@@ -7,16 +7,21 @@
 Counts first, by the programme of formulation.py; hosts second, by hosts.py. Where a count
 does not fit its class, the class is bounded by what did fit and the programme is solved
 again, so that another class or another model gets the room; after :data:`ROUNDS` of that,
-what is left is put wherever it fits.
+what is left is put wherever it fits. Where that happened, classes mislead: hosts are then
+also planned as whole fillings (host_fillings.py), and the better plan is taken.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation import solver
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.filled_hosts import assign_fillings
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.formulation import formulate
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.host_fillings import fill_hosts
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.hosts import Assignment, assign
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.problem import Problem, build_problem
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.search import Counts, replica_counts
@@ -30,14 +35,15 @@ except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
 ROUNDS = 4
+STAYS_WITHIN = 3e-3  # fillings must beat what runs by this share
 
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
     """The decision: ``assignment`` on hosts, what it is ``worth``, and the ``counts`` it came from.
 
-    ``objective`` is that of the assignment, ``bound`` that of the first programme, whose room
-    was not yet bounded by what hosts can hold; both in money over the period.
+    ``objective`` is that of the assignment, over all periods where there are several; ``bound`` that of the
+    first programme, whose room was not yet bounded by what hosts can hold; both in money.
     """
 
     problem: Problem
@@ -49,7 +55,7 @@ class Allocation:
 
     @property
     def objective(self) -> float:
-        return self.worth.objective
+        return self.counts.objective if self.problem.later else self.worth.objective
 
     @property
     def gap(self) -> float | None:
@@ -57,16 +63,34 @@ class Allocation:
         return None if self.bound is None else max(0.0, self.objective - self.bound) / max(self.objective, 1e-9)
 
 
+@dataclass(frozen=True)
+class Settings:
+    """How to decide.
+
+    ``objective``: ``weighted`` or ``lexicographic``. ``method``: one of routes.METHODS.
+    ``period_hours``: how long a period is. ``churn_hours``: hours of a replica's cost that a start is charged.
+    ``waiting_price``: currency per request and second of waiting. ``tenants``: by model, whom it belongs to;
+    a model that is not named stands for itself. ``time_limit_seconds``: wall time for the solver.
+    """
+
+    objective: str = "weighted"
+    method: str = "auto"
+    period_hours: float = 1.0
+    churn_hours: float = 0.05
+    waiting_price: float = 0.0
+    tenants: Mapping[str, str] = field(default_factory=dict)
+    time_limit_seconds: float = 30.0
+
+
 def allocate(
     hosts: Sequence[Host],
     models: Sequence[Model],
     demands: Mapping[str, ModelDemand],
     running: Sequence[Replica],
+    settings: Settings | None = None,
     *,
-    objective: str = "weighted",
-    period_hours: float = 1.0,
-    churn_hours: float = 0.03,
-    time_limit_seconds: float = 30.0,
+    later: Sequence[Mapping[str, ModelDemand]] = (),
+    lead_periods: Mapping[str, int] | None = None,
 ) -> Allocation:
     """Decide what runs where.
 
@@ -75,26 +99,77 @@ def allocate(
         models: the catalogue.
         demands: what is planned for, an entry for each model.
         running: what runs on hosts of the stock that answer.
-        objective: ``weighted`` or ``lexicographic``.
-        period_hours: how long the plan is for.
-        churn_hours: hours of a replica's cost that a start is charged.
-        time_limit_seconds: wall time for the solver.
+        settings: how to decide.
+        later: what is planned for in each period after the first.
+        lead_periods: whole periods from start to first answer by model.
     """
     started = time.monotonic()
-    problem = build_problem(hosts, models, demands, running, period_hours=period_hours, churn_hours=churn_hours)
+    chosen = settings or Settings()
+    problem = build_problem(
+        hosts,
+        models,
+        demands,
+        running,
+        period_hours=chosen.period_hours,
+        churn_hours=chosen.churn_hours,
+        later=later,
+        lead_periods=lead_periods,
+        waiting_price=chosen.waiting_price,
+    )
+    if chosen.method == "columns" and chosen.objective == "weighted" and not later:
+        return _by_fillings(problem, hosts, running, chosen, started)
+    groups = _groups(problem, chosen.tenants)
     bounded, bounds = problem, []
     for remaining in reversed(range(ROUNDS)):
-        left = max(0.1, time_limit_seconds - (time.monotonic() - started))
-        counts = replica_counts(bounded, objective=objective, time_limit_seconds=left)
+        counts = replica_counts(
+            bounded,
+            objective=chosen.objective,
+            method=chosen.method,
+            time_limit_seconds=max(0.1, chosen.time_limit_seconds - (time.monotonic() - started)),
+            groups=groups,
+        )
         bounds.append(counts.bound)
         assignment = assign(problem, counts.replicas, hosts, running, elsewhere=remaining == 0)
         if not assignment.left_over:
             break
         bounded = _bounded_by(bounded, counts, assignment)
-    if bounded is not problem:
+    if bounded is not problem and not problem.later:
         assignment = _or_stay(problem, assignment, hosts, running)
+        if chosen.method == "auto" and chosen.objective == "weighted":
+            by_fillings = _by_fillings(problem, hosts, running, chosen, started)
+            ours = value(problem, _counted(problem, assignment.replicas)).objective
+            if by_fillings.objective <= ours * (1 + STAYS_WITHIN):
+                return by_fillings
     worth = value(problem, _counted(problem, assignment.replicas))
     return Allocation(problem, counts, assignment, worth, bounds[0], time.monotonic() - started)
+
+
+def _by_fillings(
+    problem: Problem, hosts: Sequence[Host], running: Sequence[Replica], chosen: Settings, started: float
+) -> Allocation:
+    """The plan by whole host fillings; its bound is that of the relaxation over classes."""
+    relaxation = solver.solve(formulate(problem).model, integer=False) if problem.pairs else None
+    left = max(0.5, chosen.time_limit_seconds - (time.monotonic() - started))
+    fillings, status = fill_hosts(problem, left)
+    assignment = _or_stay(problem, assign_fillings(problem, fillings, hosts, running), hosts, running, STAYS_WITHIN)
+    replicas = _counted(problem, assignment.replicas)
+    worth = value(problem, replicas)
+    proven = relaxation is not None and relaxation.status is solver.Status.OPTIMAL
+    bound = min(relaxation.bound, worth.objective) if relaxation is not None and proven else 0.0
+    status = solver.Status.FEASIBLE if status.has_values else status
+    counts = Counts(
+        replicas, replicas[None], "fillings of whole hosts (column generation)", status, worth.objective, bound
+    )
+    return Allocation(problem, counts, assignment, worth, bound, time.monotonic() - started)
+
+
+def _groups(problem: Problem, tenants: Mapping[str, str]) -> Any:
+    """The index of each model's tenant, None where no tenant is named."""
+    if not tenants:
+        return None
+    names = [(1, tenants[one.name]) if one.name in tenants else (0, one.name) for one in problem.models]
+    number = {name: i for i, name in enumerate(sorted(set(names)))}
+    return np.array([number[name] for name in names], dtype=np.int64)
 
 
 def _bounded_by(problem: Problem, counts: Counts, assignment: Assignment) -> Problem:
@@ -106,13 +181,19 @@ def _bounded_by(problem: Problem, counts: Counts, assignment: Assignment) -> Pro
     return replace(problem, upper=upper)
 
 
-def _or_stay(problem: Problem, assignment: Assignment, hosts: Sequence[Host], running: Sequence[Replica]) -> Assignment:
+def _or_stay(
+    problem: Problem,
+    assignment: Assignment,
+    hosts: Sequence[Host],
+    running: Sequence[Replica],
+    within: float = 1e-6,
+) -> Assignment:
     """What runs now, where that fits and is worth as much as what could be put on hosts."""
     stays = assign(problem, problem.running, hosts, running, elsewhere=False)
     if stays.left_over:
         return assignment
     ours = value(problem, _counted(problem, assignment.replicas)).objective
-    return stays if value(problem, problem.running).objective <= ours * (1 + 1e-6) else assignment
+    return stays if value(problem, problem.running).objective <= ours * (1 + within) else assignment
 
 
 def _counted(problem: Problem, replicas: Sequence[Replica]) -> Any:

@@ -5,55 +5,55 @@
 """The replica plan as a mixed-integer linear programme.
 
 Problem
-    How many replicas of which model run on which class of alike hosts, so that the
-    expected price of unserved demand, of hosts and of change is least.
+    How many replicas of which model run on which class of alike hosts in each period, so
+    that the expected price of unserved demand, of waiting, of hosts and of change is least.
 
 Sets
-    m models; k host classes (accelerator type, zone, region, room, cost, state);
-    (m,k) admissible pairs; j layers of a model's demand ladder; r resources;
-    z zones or regions.
+    m models; k host classes (accelerator type, room, cost, state, and zone or region where
+    a model must spread over them); (m,k) admissible pairs; j layers of a model's ladder of
+    capacity; r resources; z zones or regions; t = 0..T-1 periods.
 
-Data (money is currency over the period of D hours)
+Data (money is currency over a period of D hours)
     mu_mk   requests/s of one replica inside its service level
     a_mkr   need of one replica;  Q_kr room of one host;  n_k hosts
     phi_mk  replicas that fit one empty host
     x0_mk   replicas that run now, of any version
-    d_mj    width of demand layer j, requests/s
-    p_mj    money per request/s of layer j unserved: 3600 D pi_m (1 - qbar_j)
+    d_mtj   width of ladder layer j, requests/s
+    p_mtj   money per request/s of layer j without capacity: for demand 3600 D pi_m (1 - qbar_j),
+            and what the capacity saves in waiting
     c_mk    D x cost per hour of the replica's share of its host
-    K_mk    price of a start
+    K_mk    price of a start;  L_m periods from start to first answer
     l_mk    price of staying on a draining host
     lo_m, hi_m  least and most replicas;  P money per replica a limit gives way
 
 Variables
-    x_mk    replicas, integer, 0 <= x <= phi n (<= x0 on a draining class), sum_k x <= hi
-    u_mk    starts,  s_mk stops >= 0 (integral by themselves)
-    z_mj    demand not served, 0 <= z <= d
-    v_m     replicas missing below lo_m;  w_mz replicas beyond the spread share
+    x_mkt   replicas that serve, integer, 0 <= x <= phi n (<= x0 on a draining class)
+    u_mkt   replicas that begin to serve in t, having occupied their host since t - L
+    z_mtj   capacity that layer j lacks, 0 <= z <= d
+    v_mt    replicas missing below lo_m;  w_mzt replicas beyond the spread share
 
-Minimise
-    shortage   sum_mj p_mj z_mj
-  + policy     sum_m P_m v_m + sum_mz P_m w_mz
-  + running    sum_mk (c_mk + l_mk) x_mk + K_mk u_mk
+Minimise the sum over t of
+    shortage   sum_mj p_mtj z_mtj
+  + policy     sum_m P_m v_mt + sum_mz P_m w_mzt
+  + running    sum_mk (c_mk + l_mk) x_mkt + (K_mk + L_m c_mk) u_mkt
 
-subject to
-    capacity   sum_k mu_mk x_mk + sum_j z_mj >= sum_j d_mj        for each m
-    flow       x_mk - u_mk + s_mk = x0_mk                         for each (m,k)
-    resource   sum_m a_mkr x_mk <= n_k Q_kr                       for each k, r
-    packing    sum over m with a_mkr > Q_kr/(p+1) of x_mk <= p n_k  for each k, r and p that bind:
+subject to, for each t,
+    capacity   sum_k mu_mk x_mkt + sum_j z_mtj >= sum_j d_mtj       for each m
+    flow       x_mkt - u_mkt <= x_mk,t-1,  u_mkt = 0 for t < L_m     for each (m,k)
+    resource   sum_m a_mkr (x_mkt + sum_{t < s <= t+L} u_mks) <= n_k Q_kr   for each k, r
+    packing    sum over m with a_mkr > Q_kr/(p+1) of the same <= p n_k  for each k, r and p that bind:
                more than p replicas that each take over 1/(p+1) of a host do not fit one
-    most       sum_k x_mk <= hi_m                                 for each m
-    least      sum_k x_mk + v_m >= lo_m                           for each m
-    spread     sum_{k in z} x_mk - share sum_k x_mk - w_mz <= 1   for each m, z
+    most       sum_k x_mkt <= hi_m                                   for each m
+    least      sum_k x_mkt + v_mt >= lo_m                            for each m
+    spread     sum_{k in z} x_mkt - share sum_k x_mkt - w_mzt <= 1    for each m, z
+
+Stops need no variable: a replica that is not carried over is stopped. In the first period
+a start of a pair that does not run yet is its replica, so its price is in the replica's.
 
 Demand is counted by what is missing, not by what is served: the objective then has no
-constant, and a solver's relative gap is a gap in money. x = 0 is always admissible: there is no infeasible plan, only a priced one. The packing
-rows cut nothing that can be placed; with accelerator counts that divide each other they
-are implied by the resource rows.
-
-A second period adds a copy of every block with its own columns, and x0 in the flow rows
-becomes the period before; response time adds segment columns to the capacity rows. Both
-are further blocks of columns beside those of :class:`Columns`.
+constant, and a solver's relative gap is a gap in money. x = 0 is always admissible: there
+is no infeasible plan, only a priced one. The packing rows cut nothing that can be placed;
+with accelerator counts that divide each other they are implied by the resource rows.
 
 Source: a ladder of priced demand layers is simple recourse over a discrete distribution
 (Birge and Louveaux, Introduction to Stochastic Programming, 2011); the newsvendor level
@@ -65,8 +65,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.problem import Problem
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.problem import (
+    PeriodDemand,
+    Problem,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.programme import LinearModel, Rows
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.valuation import value
 
 try:
     import numpy as np
@@ -77,176 +81,200 @@ Array = Any
 TOLERANCE = 1e-9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Columns:
-    """Where each block of variables is."""
+    """Where each kind of variable of one period stands; ``starts`` has a column for each of ``start_pairs``."""
 
     replicas: slice
     starts: slice
-    stops: slice
     missing: slice
     below: slice
     beyond: slice
-    count: int
+    start_pairs: Array
 
-
-@dataclass(frozen=True, eq=False)
-class LinearModel:
-    """minimise ``objective`` x with ``row_lower`` <= ``matrix`` x <= ``row_upper``.
-
-    ``matrix`` is a SciPy CSR matrix; ``integer`` marks the columns that must be whole.
-    """
-
-    objective: Array
-    lower: Array
-    upper: Array
-    matrix: Array
-    row_lower: Array
-    row_upper: Array
-    integer: Array
+    @property
+    def end(self) -> int:
+        return int(self.beyond.stop)
 
 
 @dataclass(frozen=True, eq=False)
 class Formulation:
-    """The programme and its objective in parts: weighted, it is their sum."""
+    """The programme and its objective in parts: weighted, it is their sum. ``periods`` has the columns of each.
+
+    ``room_class`` is the class whose room a row shares out, -1 for other rows: their duals price room.
+    ``folded`` is the price of a start where it stands in the price of its replica. ``flow`` has
+    the flow rows of each period.
+    """
 
     model: LinearModel
-    columns: Columns
+    periods: tuple[Columns, ...]
     shortage: Array
     policy: Array
     running: Array
+    room_class: Array
+    folded: Array
+    flow: tuple[slice, ...]
 
+    @property
+    def columns(self) -> Columns:
+        """Those of the first period."""
+        return self.periods[0]
 
-class Rows:
-    """Rows collected block by block as coordinate arrays; nothing is added term by term."""
+    def replicas(self, values: Array) -> Array:
+        """What a solution says of replicas, shape (T, P)."""
+        return np.stack([values[one.replicas] for one in self.periods])
 
-    def __init__(self, column_count: int) -> None:
-        self.column_count = column_count
-        self.count = 0
-        self._parts: list[tuple[Array, Array, Array]] = []
-        self._lower: list[Array] = []
-        self._upper: list[Array] = []
+    def values(self, problem: Problem, path: Array) -> Array:
+        """The columns at ``path``, replicas of shape (T, P): a solution where the path is admissible."""
+        values = np.zeros(len(self.model.objective))
+        before = problem.running
+        for columns, wanted, replicas in zip(self.periods, problem.periods, path):
+            worth = value(problem, replicas, wanted=wanted, before=before)
+            values[columns.replicas] = replicas
+            values[columns.starts] = np.maximum(replicas - before, 0.0)[columns.start_pairs]
+            values[columns.missing], values[columns.below] = worth.missing, worth.below
+            values[columns.beyond] = worth.beyond
+            before = replicas
+        return values
 
-    def add(self, rows: Array, columns: Array, values: Array, lower: Array, upper: Array) -> None:
-        """A block: ``rows`` counts from 0 within it; ``lower`` and ``upper`` have one entry a row."""
-        shape = np.broadcast_shapes(np.shape(rows), np.shape(columns))
-        self._parts.append(
-            (
-                np.asarray(rows) + self.count,
-                np.asarray(columns),
-                np.broadcast_to(np.asarray(values, dtype=float), shape),
-            )
-        )
-        height = max(np.size(lower), np.size(upper))
-        self._lower.append(np.broadcast_to(np.asarray(lower, dtype=float), (height,)))
-        self._upper.append(np.broadcast_to(np.asarray(upper, dtype=float), (height,)))
-        self.count += height
-
-    def build(self) -> tuple[Array, Array, Array]:
-        """The CSR matrix, lower and upper bounds of the rows."""
-        sparse = require("scipy.sparse", purpose="capacity planning")
-        rows, columns, values = (
-            np.concatenate([part[i] for part in self._parts]) if self._parts else np.zeros(0) for i in range(3)
-        )
-        matrix = sparse.csr_matrix((values, (rows, columns)), shape=(self.count, self.column_count))
-        bounds = (np.concatenate(part) if part else np.zeros(0) for part in (self._lower, self._upper))
-        return (matrix, *bounds)
+    def prices(self, duals: Array) -> Array:
+        """Money a replica without its start, what it takes of the shared rows included, shape (T, P)."""
+        objective = self.running - self.folded - self.model.matrix.T @ np.where(self.room_class >= 0, duals, 0.0)
+        money = np.stack([objective[one.replicas] for one in self.periods])
+        for t, rows in enumerate(self.flow[1:]):
+            money[t] += duals[rows]  # what is carried over needs no start in the next period
+        return money
 
 
 def formulate(problem: Problem) -> Formulation:
     """The arrays of the programme in this file's docstring."""
-    columns = _columns(problem)
-    rows = Rows(columns.count)
-    _capacity_rows(rows, problem, columns)
-    _flow_rows(rows, problem, columns)
-    _resource_rows(rows, problem)
-    _packing_rows(rows, problem)
-    _limit_rows(rows, problem, columns)
-    _spread_rows(rows, problem, columns)
+    periods = _columns(problem)
+    count = periods[-1].end
+    rows = Rows(count)
+    lower, upper, integer = np.zeros(count), np.full(count, np.inf), np.zeros(count, dtype=bool)
+    shortage, policy, running = np.zeros((3, count))
+    packing = _packing_sets(problem)
+    flow: list[slice] = []
+    for t, (columns, wanted) in enumerate(zip(periods, problem.periods)):
+        pairs, where = _occupants(problem, periods, t)
+        _capacity_rows(rows, problem, wanted, columns)
+        flow.append(_flow_rows(rows, problem, periods, t))
+        _resource_rows(rows, problem, pairs, where)
+        for k, members, most in packing:
+            mine = np.isin(pairs, members)
+            rows.add(np.zeros(int(mine.sum()), dtype=np.int64), where[mine], 1.0, -np.inf, most, room_class=k)
+        _limit_rows(rows, problem, wanted, columns)
+        _spread_rows(rows, problem, columns)
+        upper[columns.replicas] = problem.upper if t else _first_upper(problem)
+        upper[columns.missing] = wanted.layer_rate
+        integer[columns.replicas] = True
+        shortage[columns.missing] = wanted.layer_price
+        policy[columns.below] = problem.floor_price
+        policy[columns.beyond] = [limit.price for limit in problem.spread]
+        running[columns.replicas] = problem.cost + problem.leave_price
+        waits = problem.lead[problem.pair_model] * problem.cost
+        running[columns.starts] = (problem.start_price + waits)[columns.start_pairs]
+    folded = np.zeros(count)
+    folded[_starts_fresh(problem)] = problem.start_price[_starts_fresh(problem)]
+    running += folded
     matrix, row_lower, row_upper = rows.build()
-    shortage, policy, running = _objective(problem, columns)
-    upper = np.full(columns.count, np.inf)
-    upper[columns.replicas] = problem.upper
-    upper[columns.missing] = problem.layer_rate
-    integer = np.zeros(columns.count, dtype=bool)
-    integer[columns.replicas] = True
-    return Formulation(
-        model=LinearModel(
-            objective=shortage + policy + running,
-            lower=np.zeros(columns.count),
-            upper=upper,
-            matrix=matrix,
-            row_lower=row_lower,
-            row_upper=row_upper,
-            integer=integer,
-        ),
-        columns=columns,
-        shortage=shortage,
-        policy=policy,
-        running=running,
-    )
+    model = LinearModel(shortage + policy + running, lower, upper, matrix, row_lower, row_upper, integer)
+    return Formulation(model, periods, shortage, policy, running, rows.room_classes(), folded, tuple(flow))
 
 
-def _columns(problem: Problem) -> Columns:
-    sizes = (
-        problem.pairs,
-        problem.pairs,
-        problem.pairs,
-        len(problem.layer_rate),
-        len(problem.models),
-        len(problem.spread),
-    )
-    ends = np.cumsum(sizes).tolist()
-    blocks = [slice(end - size, end) for size, end in zip(sizes, ends)]
-    replicas, starts, stops, missing, below, beyond = blocks
-    return Columns(replicas, starts, stops, missing, below, beyond, count=ends[-1])
+def _starts_fresh(problem: Problem) -> Array:
+    """Pairs whose first replicas in the first period are all starts."""
+    return np.flatnonzero((problem.running == 0) & (problem.lead[problem.pair_model] == 0))
 
 
-def _objective(problem: Problem, columns: Columns) -> tuple[Array, Array, Array]:
-    shortage, policy, running = np.zeros((3, columns.count))
-    shortage[columns.missing] = problem.layer_price
-    policy[columns.below] = problem.floor_price
-    policy[columns.beyond] = [limit.price for limit in problem.spread]
-    running[columns.replicas] = problem.cost + problem.leave_price
-    running[columns.starts] = problem.start_price
-    return shortage, policy, running
+def _first_upper(problem: Problem) -> Array:
+    """Nothing begins to serve before its lead time."""
+    return np.where(problem.lead[problem.pair_model] > 0, np.minimum(problem.upper, problem.running), problem.upper)
 
 
-def _capacity_rows(rows: Rows, problem: Problem, columns: Columns) -> None:
+def _columns(problem: Problem) -> tuple[Columns, ...]:
+    lead = problem.lead[problem.pair_model]
+    periods: list[Columns] = []
+    for t, wanted in enumerate(problem.periods):
+        able = lead <= t if t else (lead == 0) & (problem.running > 0)
+        start_pairs = np.flatnonzero(able)
+        sizes = (
+            problem.pairs,
+            len(start_pairs),
+            len(wanted.layer_rate),
+            len(problem.models),
+            len(problem.spread),
+        )
+        begin = periods[-1].end if periods else 0
+        ends = (begin + np.cumsum(sizes)).tolist()
+        blocks = [slice(end - size, end) for size, end in zip(sizes, ends)]
+        replicas, starts, missing, below, beyond = blocks
+        periods.append(Columns(replicas, starts, missing, below, beyond, start_pairs))
+    return tuple(periods)
+
+
+def _occupants(problem: Problem, periods: tuple[Columns, ...], t: int) -> tuple[Array, Array]:
+    """Pairs and columns of what takes room in period t: what serves, and what is still starting."""
+    first = periods[t].replicas.start
+    pairs, where = [np.arange(problem.pairs)], [np.arange(problem.pairs) + first]
+    lead = problem.lead[problem.pair_model]
+    for s in range(t + 1, min(t + int(lead.max(initial=0)), len(periods) - 1) + 1):
+        starting = lead[periods[s].start_pairs] >= s - t
+        pairs.append(periods[s].start_pairs[starting])
+        where.append(periods[s].starts.start + np.flatnonzero(starting))
+    return np.concatenate(pairs), np.concatenate(where)
+
+
+def _capacity_rows(rows: Rows, problem: Problem, wanted: PeriodDemand, columns: Columns) -> None:
     missing = np.arange(columns.missing.start, columns.missing.stop)
-    demand = np.bincount(problem.layer_model, weights=problem.layer_rate, minlength=len(problem.models))
+    ladder = np.bincount(wanted.layer_model, weights=wanted.layer_rate, minlength=len(problem.models))
     rows.add(
-        np.concatenate([problem.pair_model, problem.layer_model]),
-        np.concatenate([np.arange(problem.pairs), missing]),
+        np.concatenate([problem.pair_model, wanted.layer_model]),
+        np.concatenate([np.arange(problem.pairs) + columns.replicas.start, missing]),
         np.concatenate([problem.rate, np.ones(len(missing))]),
-        demand,
+        ladder,
         np.inf,
     )
 
 
-def _flow_rows(rows: Rows, problem: Problem, columns: Columns) -> None:
-    pairs = np.arange(problem.pairs)
-    blocks = [pairs, pairs + columns.starts.start, pairs + columns.stops.start]
+def _flow_rows(rows: Rows, problem: Problem, periods: tuple[Columns, ...], t: int) -> slice:
+    columns = periods[t]
+    mine = columns.start_pairs if t == 0 else np.arange(problem.pairs)
+    row_of = np.full(problem.pairs, -1)
+    row_of[mine] = np.arange(len(mine))
+    starts = np.arange(columns.starts.start, columns.starts.stop)
+    blocks = [(row_of[mine], mine + columns.replicas.start, 1.0), (row_of[columns.start_pairs], starts, -1.0)]
+    if t:
+        blocks.append((row_of[mine], mine + periods[t - 1].replicas.start, -1.0))
     rows.add(
-        np.tile(pairs, 3),
-        np.concatenate(blocks),
-        np.repeat([1.0, -1.0, 1.0], problem.pairs),
-        problem.running,
-        problem.running,
+        np.concatenate([block[0] for block in blocks]),
+        np.concatenate([block[1] for block in blocks]),
+        np.concatenate([np.full(len(block[0]), block[2]) for block in blocks]),
+        np.full(len(mine), -np.inf),
+        np.zeros(len(mine)) if t else problem.running[mine],
     )
+    return slice(rows.count - len(mine), rows.count)
 
 
-def _resource_rows(rows: Rows, problem: Problem) -> None:
+def _resource_rows(rows: Rows, problem: Problem, pairs: Array, where: Array) -> None:
     total = problem.room * problem.host_count[:, None]
     for r in range(problem.need.shape[1]):
-        pairs = np.flatnonzero(problem.need[:, r] > 0)
-        pairs = pairs[np.isfinite(total[problem.pair_class[pairs], r])]
-        classes, row = np.unique(problem.pair_class[pairs], return_inverse=True)
-        rows.add(row, pairs, problem.need[pairs, r], np.full(len(classes), -np.inf), total[classes, r])
+        mine = (problem.need[pairs, r] > 0) & np.isfinite(total[problem.pair_class[pairs], r])
+        taking = pairs[mine]
+        classes, row = np.unique(problem.pair_class[taking], return_inverse=True)
+        rows.add(
+            row,
+            where[mine],
+            problem.need[taking, r],
+            np.full(len(classes), -np.inf),
+            total[classes, r],
+            room_class=classes,
+        )
 
 
-def _packing_rows(rows: Rows, problem: Problem) -> None:
-    """For each class and resource the p at which the row says more than the resource row does."""
+def _packing_sets(problem: Problem) -> list[tuple[int, Array, float]]:
+    """For each class, resource and p at which the row says more than the resource row: pairs and most replicas."""
+    sets: list[tuple[int, Array, float]] = []
     by_class = np.argsort(problem.pair_class, kind="stable")
     edges = np.searchsorted(problem.pair_class[by_class], np.arange(len(problem.classes) + 1))
     for k in range(len(problem.classes)):
@@ -257,31 +285,42 @@ def _packing_rows(rows: Rows, problem: Problem) -> None:
             for p in sorted(set(times[share > TOLERANCE].tolist())):
                 large = (share > TOLERANCE) & (times <= p)
                 if share[large].min() * p < 1.0 - TOLERANCE:
-                    pairs = mine[large]
-                    rows.add(np.zeros(len(pairs), dtype=np.int64), pairs, 1.0, -np.inf, p * problem.host_count[k])
+                    sets.append((k, mine[large], p * float(problem.host_count[k])))
+    return sets
 
 
-def _limit_rows(rows: Rows, problem: Problem, columns: Columns) -> None:
-    models = np.arange(len(problem.models))
-    pairs = np.arange(problem.pairs)
+def _limit_rows(rows: Rows, problem: Problem, wanted: PeriodDemand, columns: Columns) -> None:
+    pairs = np.arange(problem.pairs) + columns.replicas.start
+    least = np.flatnonzero(wanted.floor > 0)
+    mine = (wanted.floor > 0)[problem.pair_model]
     rows.add(
-        np.concatenate([problem.pair_model, models]),
-        np.concatenate([pairs, models + columns.below.start]),
+        np.concatenate([np.searchsorted(least, problem.pair_model[mine]), np.arange(len(least))]),
+        np.concatenate([pairs[mine], least + columns.below.start]),
         1.0,
-        problem.floor,
-        np.inf,
+        wanted.floor[least],
+        np.full(len(least), np.inf),
     )
-    rows.add(problem.pair_model, pairs, 1.0, np.full(len(models), -np.inf), problem.ceiling)
+    limited = np.flatnonzero(np.isfinite(problem.ceiling))
+    mine = np.isfinite(problem.ceiling)[problem.pair_model]
+    at = np.searchsorted(limited, problem.pair_model[mine])
+    rows.add(at, pairs[mine], 1.0, np.full(len(limited), -np.inf), problem.ceiling[limited])
 
 
 def _spread_rows(rows: Rows, problem: Problem, columns: Columns) -> None:
-    for i, limit in enumerate(problem.spread):
-        all_pairs = np.flatnonzero(problem.pair_model == limit.model)
-        inside = np.isin(all_pairs, limit.pairs)
-        rows.add(
-            np.zeros(len(all_pairs) + 1, dtype=np.int64),
-            np.append(all_pairs, columns.beyond.start + i),
-            np.append(inside - limit.share, -1.0),
-            -np.inf,
-            1.0,
-        )
+    if not problem.spread:
+        return
+    edges = np.searchsorted(problem.pair_model, np.arange(len(problem.models) + 1))
+    model = np.array([limit.model for limit in problem.spread])
+    share = np.array([limit.share for limit in problem.spread])
+    count = edges[model + 1] - edges[model]
+    row = np.repeat(np.arange(len(model)), count)
+    pair = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(edges[model], count)
+    inside = np.concatenate([i * problem.pairs + limit.pairs for i, limit in enumerate(problem.spread)])
+    beyond = np.arange(len(model))
+    rows.add(
+        np.concatenate([row, beyond]),
+        np.concatenate([pair + columns.replicas.start, beyond + columns.beyond.start]),
+        np.concatenate([np.isin(row * problem.pairs + pair, inside) - share[row], np.full(len(model), -1.0)]),
+        np.full(len(model), -np.inf),
+        np.ones(len(model)),
+    )

@@ -10,32 +10,34 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.allocate import Allocation, allocate
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.response_time import (
-    expected_demand,
-    response_time_seconds,
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.allocate import (
+    Allocation,
+    Settings,
+    allocate,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.shortages import (
-    shortages,
-    violations,
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.horizon import (
+    later_demands,
+    lead_periods,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.valuation import demand as top_demand
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.plan_records import (
+    decision_record,
+    work_record,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model, Replica
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.demand import (
-    ModelDemand,
     lead_times,
     planned_demand,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import fleet_fingerprint, seal
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.rollout_state import serving_capacity
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.waves import Waves, order_waves
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.rollout_floor import rollout_floors
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.serving import serving_capacity
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.waves import order_waves
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -45,6 +47,7 @@ class Inputs:
     """What a plan is made from; ``forecast`` and ``observed`` as planned_demand takes them.
 
     ``hosts`` and ``models`` are sorted by name, as the parsers of fleet.py leave them.
+    ``previous`` is the plan before this one, which remembers recent demand.
     ``forecast_digest`` is that of the file the forecast came from, empty when it was given inline.
     """
 
@@ -54,20 +57,49 @@ class Inputs:
     forecast: Mapping[str, Any] | None = None
     observed: Mapping[str, float] | None = None
     startup_seconds: Mapping[str, float] = field(default_factory=dict)
+    previous: Mapping[str, Any] | None = None
     forecast_digest: str = ""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How to plan. ``as_of`` is epoch seconds, None for the moment of planning."""
+    """How to plan.
+
+    ``as_of`` is epoch seconds, None for the moment of planning. ``periods`` of ``period_seconds`` are looked
+    ahead, the first included; None for the length makes it the planning interval. ``response_time_price`` is
+    currency per request and second of waiting. The rest is as Settings of allocate.py has it.
+    """
 
     objective: str = "weighted"
+    method: str = "auto"
     headroom: float = 1.2
     planning_interval_seconds: float = 3600.0
-    churn_hours: float = 0.03
+    periods: int = 1
+    period_seconds: float | None = None
+    churn_hours: float = 0.05
+    response_time_price: float = 0.0
+    tenants: Mapping[str, str] = field(default_factory=dict)
     hold_scale_in: bool = False
+    scale_in_hold_seconds: float = 0.0
     time_limit_seconds: float = 30.0
     as_of: float | None = None
+
+    @property
+    def period(self) -> float:
+        """Seconds of one period."""
+        return max(1.0, self.planning_interval_seconds if self.period_seconds is None else self.period_seconds)
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            objective=self.objective,
+            method=self.method,
+            period_hours=self.period / SECONDS_PER_HOUR,
+            churn_hours=self.churn_hours,
+            waiting_price=self.response_time_price,
+            tenants=self.tenants,
+            time_limit_seconds=self.time_limit_seconds,
+        )
 
 
 @dataclass(frozen=True)
@@ -101,6 +133,19 @@ def plan_capacity(inputs: Inputs, policy: Policy, *, now: float) -> Planned:
         lead_time_seconds=inputs.startup_seconds,
         planning_interval_seconds=policy.planning_interval_seconds,
         hold_scale_in=policy.hold_scale_in,
+        scale_in_hold_seconds=policy.scale_in_hold_seconds,
+        previous=inputs.previous,
+        hosts=inputs.hosts,
+        as_of=now if policy.as_of is None else policy.as_of,
+    )
+    leads = lead_times(inputs.models, inputs.startup_seconds)
+    later = later_demands(
+        inputs.forecast,
+        demands,
+        leads,
+        periods=policy.periods,
+        period_seconds=policy.period,
+        headroom=policy.headroom,
         as_of=now if policy.as_of is None else policy.as_of,
     )
     allocation = allocate(
@@ -108,13 +153,15 @@ def plan_capacity(inputs: Inputs, policy: Policy, *, now: float) -> Planned:
         inputs.models,
         demands,
         [replica for replica in current if replica.host in serving],
-        objective=policy.objective,
-        period_hours=max(policy.planning_interval_seconds, 1.0) / SECONDS_PER_HOUR,
-        churn_hours=policy.churn_hours,
-        time_limit_seconds=policy.time_limit_seconds,
+        policy.settings,
+        later=later,
+        lead_periods=lead_periods(leads, policy.period),
     )
     target = allocation.assignment.replicas
-    floors = {name: one.levels[-1][1] for name, one in demands.items() if one.source != "held"}
+    serves_now = serving_capacity(
+        current, {host.name: host for host in inputs.hosts}, {model.name: model for model in inputs.models}
+    )
+    floors = rollout_floors(demands, serves_now)
     waves = order_waves(current, target, inputs.hosts, inputs.models, floor_requests_per_second=floors)
     plan = {
         "created_at": format_moment(now),
@@ -122,10 +169,10 @@ def plan_capacity(inputs: Inputs, policy: Policy, *, now: float) -> Planned:
         "generator": documents.GENERATOR,
         "inputs": _digests(inputs),
         "fleet_fingerprint": fleet_fingerprint(inputs.hosts, inputs.models),
-        "lead_time_seconds": lead_times(inputs.models, inputs.startup_seconds),
-        "demand": {name: _demand_record(one) for name, one in demands.items()},
-        **_decision(allocation, inputs, demands, current),
-        **_work(waves, target),
+        "lead_time_seconds": leads,
+        "demand": {name: one.as_record() for name, one in demands.items()},
+        **decision_record(allocation, inputs.hosts, [demands, *later], current, policy.period),
+        **work_record(waves, target),
         "hosts": [host.as_record() for host in inputs.hosts],
         "models": {model.name: model.as_record() for model in inputs.models},
         "warnings": warnings + notes + _solver_warnings(allocation),
@@ -170,96 +217,6 @@ def _solver_warnings(allocation: Allocation) -> list[str]:
         f"The solver gave no answer ({counts.status.value}), the plan is a makeshift ({counts.method}):"
         " raise time_limit_seconds, or check the installation of OR-Tools"
     ]
-
-
-def _decision(
-    allocation: Allocation, inputs: Inputs, demands: Mapping[str, ModelDemand], current: Sequence[Replica]
-) -> dict[str, Any]:
-    counts, target = allocation.counts, allocation.assignment.replicas
-    hosts = {host.name: host for host in inputs.hosts}
-    models = {model.name: model for model in inputs.models}
-    planned, running = serving_capacity(target, hosts, models), serving_capacity(current, hosts, models)
-    wanted = top_demand(allocation.problem).tolist()
-    missing = allocation.worth.missing_rate.tolist()
-    return {
-        "capacity": {
-            name: {
-                "planned_requests_per_second": round(planned.get(name, 0.0), 6),
-                "running_requests_per_second": round(running.get(name, 0.0), 6),
-            }
-            for name in models
-        },
-        "shortages": shortages(allocation, inputs.hosts, demands),
-        "violations": violations(allocation, inputs.hosts, demands),
-        "reasons": _reasons(target, hosts, demands),
-        "fairness": {
-            model.name: round(1.0 - short / want, 6) if want > 0 else 1.0
-            for model, want, short in zip(allocation.problem.models, wanted, missing)
-        },
-        "cost_per_hour": round(_cost_per_hour(allocation), 4),
-        "expected_response_time_seconds": {
-            name: _response_time(target, hosts, models[name], demands[name]) for name in models
-        },
-        "solver": {
-            "method": counts.method,
-            "status": counts.status.value,
-            "objective": round(allocation.objective, 6),
-            "bound": None if allocation.bound is None else round(allocation.bound, 6),
-            "gap": None if allocation.gap is None else round(allocation.gap, 6),
-        },
-    }
-
-
-def _work(waves: Waves, target: Sequence[Replica]) -> dict[str, Any]:
-    done = Counter(action["action"] for action in waves.actions)
-    wave_of = {
-        (action["host"], action["slot"]): action["wave"] for action in waves.actions if action["action"] == "start"
-    }
-    return {
-        "placements": [
-            {**replica.as_record(), "wave": wave_of.get((replica.host, replica.slot), 0)} for replica in target
-        ],
-        "actions": waves.actions,
-        "waves": waves.waves,
-        "moves": waves.moves,
-        "starts": done["start"],
-        "stops": done["stop"],
-        "keeps": done["keep"],
-    }
-
-
-def _demand_record(demand: ModelDemand) -> dict[str, Any]:
-    return {
-        "levels": {repr(level): rate for level, rate in demand.levels},
-        "observed": demand.observed,
-        "source": demand.source,
-        "floor_replicas": demand.floor_replicas,
-        "reason": demand.reason,
-    }
-
-
-def _reasons(target: Sequence[Replica], hosts: Mapping[str, Host], demands: Mapping[str, ModelDemand]) -> list[str]:
-    """One line a model: how many replicas, on what, for which demand, and why that demand."""
-    lines = []
-    for name, demand in demands.items():
-        types = Counter(hosts[replica.host].accelerator_type for replica in target if replica.model == name)
-        where = ", ".join(f"{types[one]} on {one}" for one in sorted(types)) or "none"
-        level, rate = demand.levels[-1]
-        lines.append(f"{name}: replicas {where}, for {rate:.4g} requests/s at level {level:g}; {demand.reason}")
-    return lines
-
-
-def _cost_per_hour(allocation: Allocation) -> float:
-    """Each host's cost times the dominant share of it that is used; a full host costs what it costs."""
-    return sum(room.host.cost_per_hour * min(1.0, room.used) for room in allocation.assignment.rooms.values())
-
-
-def _response_time(
-    target: Sequence[Replica], hosts: Mapping[str, Host], model: Model, demand: ModelDemand
-) -> float | None:
-    pool = [model.capacity[hosts[one.host].accelerator_type] for one in target if one.model == model.name]
-    seconds = response_time_seconds(pool, expected_demand(demand.levels))
-    return None if seconds is None else round(seconds, 6)
 
 
 def _tally(replicas: Sequence[Replica]) -> str:

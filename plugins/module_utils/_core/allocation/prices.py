@@ -4,9 +4,8 @@
 # This code is private to the collection: it may change in any release.
 """Prices: everything the plan weighs, in the same money.
 
-**Cost of a replica** (currency/h): the host's cost times the replica's dominant share
-of the host. Where no host states a cost, 1/h stands in; a host that states none among
-hosts that do is taken at a thousandth of the dearest, so that fewer replicas still win.
+**Cost of a replica** (currency/h): the host's cost (classes.py) times the replica's
+dominant share of the host.
 
 **Price of an unserved request.** A stated ``shortage_cost`` is taken at its word: the
 layer of demand between quantile levels p and q counts with the probability that it
@@ -26,8 +25,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.pairs import Pairs
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Model
+
+try:
+    import numpy as np
+except ImportError:  # reported by libraries.require before any use
+    np = None  # type: ignore[assignment]
+
+Array = Any
 
 DERIVED_MULTIPLE = 10.0
 DOMINANCE = 300.0
@@ -49,17 +57,55 @@ class Layer:
     cost: float
 
 
-def decision_costs(hosts: Sequence[Host]) -> dict[str, float]:
-    """Currency/h to decide by, for each host: never zero."""
-    dearest = max((host.cost_per_hour for host in hosts), default=0.0)
-    least = dearest / 1000.0 if dearest > 0 else 1.0
-    return {host.name: max(host.cost_per_hour, least) for host in hosts}
+@dataclass(frozen=True, eq=False)
+class ModelValues:
+    """Per model, shape (M,): ``weight`` over the smallest positive one, at least 1; ``replica_cost`` of the
+    dearest replica and ``floor_value`` of one missing below the minimum, currency/h; ``request_cost``,
+    currency a request on the dearest host that can serve it; ``least_rate``, requests/s, 0 without hosts.
+    """
+
+    weight: Array
+    replica_cost: Array
+    request_cost: Array
+    floor_value: Array
+    least_rate: Array
 
 
-def relative_weight(model: Model, models: Sequence[Model]) -> float:
-    """The model's weight over the smallest positive one, at least 1."""
-    least = min((one.weight for one in models if one.weight > 0), default=1.0)
-    return max(1.0, model.weight / least)
+def model_values(models: Sequence[Model], pairs: Pairs) -> ModelValues:
+    """What serving each model costs and is worth; a model without hosts counts with a cost of 1/h."""
+    weights = np.array([model.weight for model in models], dtype=float)
+    least = weights[weights > 0].min() if (weights > 0).any() else 1.0
+    weight = np.maximum(1.0, weights / least)
+    absent = ~np.isin(np.arange(len(models)), pairs.model)
+    replica_cost, per_replica_second = np.zeros(len(models)), np.zeros(len(models))
+    least_rate = np.full(len(models), np.inf)
+    np.maximum.at(replica_cost, pairs.model, pairs.cost)
+    np.maximum.at(per_replica_second, pairs.model, pairs.cost / pairs.rate)
+    np.minimum.at(least_rate, pairs.model, pairs.rate)
+    replica_cost[absent] = per_replica_second[absent] = 1.0
+    least_rate[absent] = 0.0
+    return ModelValues(
+        weight=weight,
+        replica_cost=replica_cost,
+        request_cost=per_replica_second / SECONDS_PER_HOUR,
+        floor_value=DOMINANCE * weight * replica_cost,
+        least_rate=least_rate,
+    )
+
+
+def replica_values(
+    models: Sequence[Model], values: ModelValues, period: Any, pairs: Pairs, period_hours: float
+) -> Array:
+    """Currency/h of the demand that one replica serves at the least likely layer, shape (M,)."""
+    worth = values.floor_value.copy()
+    stated = np.array([model.shortage_cost is not None for model in models], dtype=bool)
+    served = np.flatnonzero(period.layer_served)
+    last = np.zeros(len(models))
+    last[period.layer_model[served]] = period.layer_cost[served] / period_hours  # the last of each model remains
+    wanted = np.isin(np.arange(len(models)), period.layer_model[served])
+    limited = stated & wanted & (values.least_rate > 0)
+    worth[limited] = np.minimum(worth, last * values.least_rate)[limited]
+    return worth
 
 
 def layers(

@@ -37,7 +37,6 @@ class HostRoom:
         self._free = list(self._offers)
         self._share = [1.0] * host.accelerator_count
         self._memory = [host.accelerator_memory_gib or float("inf")] * host.accelerator_count
-        self._fits: dict[str, bool] = {}  # answers of can_take until the next replica is taken
 
     def copy(self) -> HostRoom:
         """The same room, to be filled on its own."""
@@ -46,19 +45,19 @@ class HostRoom:
         other._free, other._share, other._memory = list(self._free), list(self._share), list(self._memory)
         return other
 
+    def signature(self, digits: int) -> tuple[object, ...]:
+        """Equal for rooms of alike hosts in which everything fits the same."""
+        amounts = (tuple(round(one, digits) for one in part) for part in (self._free, self._share, self._memory))
+        return (*amounts, tuple(sorted((index, count) for index, count in self.busy.items() if count > 0)))
+
     def can_take(self, model: Model) -> bool:
         """Whether one more replica of the model fits beside what was taken."""
-        fits = self._fits.get(model.name)
-        if fits is None:
-            fits = self._fits[model.name] = self._has_room(model)
-        return fits
-
-    def _has_room(self, model: Model) -> bool:
         limit = model.max_replicas_per_host
-        if resources.replicas_per_host(model, self.host) == 0 or (
-            limit is not None and self.models[model.name] >= limit
-        ):
-            return False
+        serves = resources.replicas_per_host(model, self.host) > 0
+        return serves and (limit is None or self.models[model.name] < limit) and self.has_room(model)
+
+    def has_room(self, model: Model) -> bool:
+        """Whether the room suffices, whatever the model's limits and the types it serves on."""
         takes = resources.need(model, self.host.accelerator_type)
         if any(taken > free + TOLERANCE * max(1.0, taken) for taken, free in zip(takes, self._free)):
             return False
@@ -73,18 +72,17 @@ class HostRoom:
             return self._shared(takes[0], takes[1])
         return self._group(int(takes[0]), takes[1] / takes[0])
 
-    def can_keep(self, model: Model, replica: Replica) -> bool:
-        """Whether a running replica fits, on the accelerators it says it has."""
-        if not replica.accelerators:
-            return self.can_take(model)
+    def holds(self, model: Model, indexes: Collection[int]) -> bool:
+        """Whether these accelerators have room for a replica of the model; any do for one that names none."""
+        if not indexes:
+            return True
         takes = resources.need(model, self.host.accelerator_type)
-        share, memory = _per_accelerator(takes, len(replica.accelerators))
-        inside = all(index < self.host.accelerator_count for index in replica.accelerators)
-        return inside and self.can_take(model) and all(self._holds(i, share, memory) for i in replica.accelerators)
+        share, memory = _per_accelerator(takes, len(indexes))
+        inside = all(index < self.host.accelerator_count for index in indexes)
+        return inside and all(self._holds(index, share, memory) for index in indexes)
 
     def take(self, model: Model, indexes: Collection[int]) -> None:
         """Book one replica on these accelerators."""
-        self._fits.clear()
         takes = resources.need(model, self.host.accelerator_type)
         self._free = [free - taken for free, taken in zip(self._free, takes)]
         share, memory = _per_accelerator(takes, len(indexes))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation import resources
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.alike_hosts import Stock
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.allocate import Allocation
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.demand import ModelDemand
@@ -29,6 +30,7 @@ def shortages(
     would serve it.
     """
     problem, worth = allocation.problem, allocation.worth
+    stock = Stock(allocation, hosts)
     records = []
     for m, model in enumerate(problem.models):
         missing = float(worth.missing_rate[m])
@@ -38,7 +40,7 @@ def shortages(
         layers = problem.layer_model == m
         price = float(problem.layer_cost[layers] @ worth.missing[layers]) / problem.period_hours
         replicas = math.ceil(missing / rate - NEGLIGIBLE_REPLICAS)
-        why = _why(allocation, model, hosts, demands[model.name], replicas)
+        why = _why(allocation, model, stock, demands[model.name], replicas)
         records.append(
             {
                 "model": model.name,
@@ -61,77 +63,71 @@ def violations(
 def _below_floor(
     allocation: Allocation, hosts: Sequence[Host], demands: Mapping[str, ModelDemand]
 ) -> list[dict[str, Any]]:
-    count = Counter(replica.model for replica in allocation.assignment.replicas)
+    stock = Stock(allocation, hosts)
     records = []
     for model, below in zip(allocation.problem.models, allocation.worth.below.tolist()):
         if below > 0:
             floor = demands[model.name].floor_replicas
-            why = _why(allocation, model, hosts, demands[model.name], int(below))
+            why = _why(allocation, model, stock, demands[model.name], int(below))
             records.append(
                 {
                     "limit": "min_replicas" if floor <= model.min_replicas else "replicas held",
                     "model": model.name,
                     "amount": int(below),
-                    "reason": f"{model.name} has {count[model.name]} of at least {floor} replicas: {why}",
+                    "reason": f"{model.name} has {stock.replicas[model.name]} of at least {floor} replicas: {why}",
                 }
             )
     return records
 
 
 def _beyond_spread(allocation: Allocation, hosts: Sequence[Host]) -> list[dict[str, Any]]:
-    domain_of = {host.name: {"zone": host.zone, "region": host.region} for host in hosts}
+    stock = Stock(allocation, hosts)
     records = []
     for limit, beyond in zip(allocation.problem.spread, allocation.worth.beyond.tolist()):
         if beyond > resources.TOLERANCE:
             name = allocation.problem.models[limit.model].name
-            mine = [replica for replica in allocation.assignment.replicas if replica.model == name]
-            inside = sum(domain_of[replica.host][limit.kind] == limit.domain for replica in mine)
+            inside, count = stock.inside[(name, limit.kind, limit.domain)], stock.replicas[name]
             records.append(
                 {
                     "limit": f"spread.{limit.kind}",
                     "model": name,
                     "amount": round(beyond, 6),
-                    "reason": f"{inside} of {len(mine)} replicas of {name} are in {limit.kind} {limit.domain}, more than"
+                    "reason": f"{inside} of {count} replicas of {name} are in {limit.kind} {limit.domain}, more than"
                     f" {limit.share:.0%} and one: hosts elsewhere have no room for it, or demand would go unserved",
                 }
             )
     return records
 
 
-def _why(allocation: Allocation, model: Model, hosts: Sequence[Host], demand: ModelDemand, replicas: int) -> str:
+def _why(allocation: Allocation, model: Model, stock: Stock, demand: ModelDemand, replicas: int) -> str:
     types = _listed(sorted(model.capacity))
-    of_type = [host for host in hosts if host.accelerator_type in model.capacity]
+    of_type = [alike for alike in stock.alike if alike.example.accelerator_type in model.capacity]
     if not of_type:
         return f"the fleet has no host of a type it can run on ({types})"
-    fitting = [host for host in of_type if resources.replicas_per_host(model, host) > 0]
+    fitting = [alike for alike in of_type if resources.replicas_per_host(model, alike.example) > 0]
     if not fitting:
-        return f"a replica is too large for every host of a type it can run on ({types}): {_too_large(model, of_type)}"
-    open_hosts = [host for host in fitting if host.takes_new_replicas]
-    if not open_hosts:
-        return f"all hosts it can run on are {_listed(sorted({_state(host) for host in fitting}))}"
-    runs = sum(replica.model == model.name for replica in allocation.assignment.replicas)
+        examples = [alike.example for alike in of_type]
+        return f"a replica is too large for every host of a type it can run on ({types}): {_too_large(model, examples)}"
+    able = [alike for alike in fitting if alike.example.takes_new_replicas]
+    if not able:
+        return f"all hosts it can run on are {_listed(sorted({_state(alike.example) for alike in fitting}))}"
+    runs = stock.replicas[model.name]
     if demand.ceiling_replicas is not None and runs >= demand.ceiling_replicas:
         return f"max_replicas ({demand.ceiling_replicas}) is reached; {replicas} more would remove it"
-    rooms = allocation.assignment.rooms
-    lacking = Counter(_lack(allocation, model, host) for host in open_hosts)
-    if any(rooms[host.name].can_take(model) for host in open_hosts):
+    roomy = [alike for alike in able if alike.can_take(model)]
+    if roomy:
         if model.shortage_cost is not None:
             return f"another replica costs more than the shortage_cost of {model.shortage_cost:g} a request justifies"
+        limits = stock.full_domains(model, roomy)
+        if limits:
+            return f"hosts with room are in {_listed(limits)}, where its spread allows no more"
         return "what is short is worth less than the limits or changes that serving it would take"
+    lacking: Counter[str] = Counter()
+    for alike in able:
+        lacking.update(alike.lacking(model))
     what = min(lacking, key=lambda text: (-lacking[text], text))
-    return f"no host of a type it can run on ({types}) has {what}; {_remedy(model, open_hosts, replicas)}"
-
-
-def _lack(allocation: Allocation, model: Model, host: Host) -> str:
-    """What one more replica would need on this host, ``2 free accelerators``."""
-    limit = model.max_replicas_per_host
-    if limit is not None and allocation.assignment.rooms[host.name].models[model.name] >= limit:
-        return f"fewer than max_replicas_per_host ({limit}) of its replicas"
-    needs, name = allocation.assignment.rooms[host.name].lacking(model)
-    if name == resources.RESOURCES[0] and 0 < needs < 1:
-        return f"{needs:g} of an accelerator free"
-    word = name[:-1] if needs == 1 and name.endswith("s") else name
-    return f"{needs:g} {word} free" if name.startswith("GiB") else f"{needs:g} free {word}"
+    examples = [alike.example for alike in able]
+    return f"no host of a type it can run on ({types}) has {what}; {_remedy(model, examples, replicas)}"
 
 
 def _remedy(model: Model, hosts: Sequence[Host], replicas: int) -> str:

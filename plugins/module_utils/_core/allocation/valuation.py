@@ -13,7 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.problem import Problem
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.problem import (
+    PeriodDemand,
+    Problem,
+)
 
 try:
     import numpy as np
@@ -26,9 +29,9 @@ TOLERANCE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """Money over the period, and what it is made of.
+    """Money over the first period, and what it is made of.
 
-    ``capacity`` and ``missing_rate`` (requests/s) have shape (M,), ``missing`` shape (J,),
+    ``capacity`` and ``missing_rate`` (requests/s of demand not served) have shape (M,), ``missing`` shape (J,),
     ``below`` (replicas) shape (M,), ``beyond`` one entry a spread limit.
     """
 
@@ -46,32 +49,51 @@ class Value:
         return self.shortage + self.policy + self.running
 
 
-def value(problem: Problem, replicas: Array) -> Value:
-    """The objective of formulation.py at ``replicas``, shape (P,)."""
+def value(
+    problem: Problem, replicas: Array, *, wanted: PeriodDemand | None = None, before: Array | None = None
+) -> Value:
+    """One period of the objective of formulation.py at ``replicas``, shape (P,).
+
+    Args:
+        problem: the arrays.
+        replicas: replicas a pair.
+        wanted: what the period asks for; the first period's where None.
+        before: replicas of the period before; what runs where None.
+    """
+    period, before = (problem if wanted is None else wanted), (problem.running if before is None else before)
     model_count = len(problem.models)
     capacity = np.bincount(problem.pair_model, weights=problem.rate * replicas, minlength=model_count)
-    missing = _missing(problem, capacity)
+    missing = _missing(period, capacity)
     per_model = np.bincount(problem.pair_model, weights=replicas, minlength=model_count)
-    below = np.maximum(problem.floor - per_model, 0.0)
+    below = np.maximum(period.floor - per_model, 0.0)
     beyond = np.array(
         [max(0.0, replicas[limit.pairs].sum() - limit.share * per_model[limit.model] - 1.0) for limit in problem.spread]
     )
-    starts = np.maximum(replicas - problem.running, 0.0)
+    starts = np.maximum(replicas - before, 0.0)
+    start_price = problem.start_price + problem.lead[problem.pair_model] * problem.cost
     return Value(
-        shortage=float(problem.layer_price @ missing),
+        shortage=float(period.layer_price @ missing),
         policy=float(problem.floor_price @ below + sum(e * one.price for e, one in zip(beyond, problem.spread))),
-        running=float((problem.cost + problem.leave_price) @ replicas + problem.start_price @ starts),
+        running=float((problem.cost + problem.leave_price) @ replicas + start_price @ starts),
         capacity=capacity,
         missing=missing,
-        missing_rate=np.bincount(problem.layer_model, weights=missing, minlength=model_count),
+        missing_rate=np.bincount(period.layer_model, weights=missing * period.layer_served, minlength=model_count),
         below=below,
         beyond=beyond,
     )
 
 
+def path_objective(problem: Problem, path: Array) -> float:
+    """The objective of formulation.py at ``path``, replicas of shape (T, P)."""
+    before = np.concatenate([problem.running[None], path[:-1]])
+    periods = zip(problem.periods, path, before)
+    return sum(value(problem, now, wanted=wanted, before=then).objective for wanted, now, then in periods)
+
+
 def demand(problem: Problem) -> Array:
     """Requests/s at the highest level, shape (M,)."""
-    return np.bincount(problem.layer_model, weights=problem.layer_rate, minlength=len(problem.models))
+    rate = problem.layer_rate * problem.layer_served
+    return np.bincount(problem.layer_model, weights=rate, minlength=len(problem.models))
 
 
 def used_room(problem: Problem, replicas: Array) -> Array:
@@ -92,9 +114,9 @@ def admissible(problem: Problem, replicas: Array) -> bool:
     )
 
 
-def _missing(problem: Problem, capacity: Array) -> Array:
-    """Demand not served, layer by layer: capacity fills the likeliest layers first."""
-    ends = np.cumsum(problem.layer_rate)
-    first = np.searchsorted(problem.layer_model, np.arange(len(problem.models)))
-    before = np.concatenate([[0.0], ends])[first] if len(ends) else np.zeros(len(problem.models))
-    return np.clip(ends - before[problem.layer_model] - capacity[problem.layer_model], 0.0, problem.layer_rate)
+def _missing(period: PeriodDemand, capacity: Array) -> Array:
+    """Layers without capacity, which fills the likeliest first."""
+    ends = np.cumsum(period.layer_rate)
+    first = np.searchsorted(period.layer_model, np.arange(len(capacity)))
+    before = np.concatenate([[0.0], ends])[first] if len(ends) else np.zeros(len(capacity))
+    return np.clip(ends - before[period.layer_model] - capacity[period.layer_model], 0.0, period.layer_rate)

@@ -9,26 +9,43 @@ The forecast is a floor, not a promise::
     levels = max(quantiles of the maximum demand over lead time + planning interval,
                  observed now x headroom)
 
-A forecast that did not beat seasonal naive in its own backtest, or that could not be
-made, is replaced by what was seen: max(observed, recent maximum) x headroom.
+A forecast that could not be made is replaced by what was seen: max(observed, recent
+maximum) x headroom. One that did worse than seasonal naive in its own backtest is
+replaced by degrees, see :mod:`trust`.
 
 Scale-in needs evidence. When the forecast or the observation of a model is missing,
-stale, not a number, or made from too short a history, ``floor_replicas`` is what runs now: demand that cannot be read
-never stops a replica. Zero that was really measured may go down to ``min_replicas``.
+stale, not a number, or made from too short a history, ``floor_replicas`` is what runs
+now: demand that cannot be read never stops a replica. Zero that was really measured may
+go down to ``min_replicas``. With a hold time, demand must have been low for that long,
+see :mod:`scale_in`.
+
+``observed`` may be None or a mapping, and an empty mapping is not None: None means that
+nobody measured, so the last samples of the history stand in; ``{}`` means that a
+measurement was made and showed no model, so nothing is known and nothing stops.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
     expect_mapping,
     expect_number,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Model, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.replica_floor import (
+    Running,
+    ScaleIn,
+    least_replicas,
+    running_replicas,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.scale_in import (
+    Recent,
+    looked_again,
+    remembered,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.signals import (
     KNOWN_LEVEL,
     Levels,
@@ -51,6 +68,7 @@ class ModelDemand:
     ``source``: ``forecast``, ``observed`` (what was seen, with headroom, decides), ``given``
     (the operator's own numbers) or ``held`` (nothing could be read).
     ``floor_replicas``, ``ceiling_replicas``: how many replicas the plan must and may have.
+    ``recent``: what was asked for of late, for the next plan.
     """
 
     model: str
@@ -60,6 +78,18 @@ class ModelDemand:
     floor_replicas: int
     ceiling_replicas: int | None
     reason: str
+    recent: Recent = field(default_factory=Recent)
+
+    def as_record(self) -> dict[str, Any]:
+        """The demand as the plan file holds it."""
+        return {
+            "levels": {repr(level): rate for level, rate in self.levels},
+            "observed": self.observed,
+            "source": self.source,
+            "floor_replicas": self.floor_replicas,
+            "reason": self.reason,
+            "recent": self.recent.as_record(),
+        }
 
 
 @dataclass(frozen=True)
@@ -81,6 +111,9 @@ def planned_demand(
     planning_interval_seconds: float = 3600,
     hold_scale_in: bool = False,
     as_of: float | None = None,
+    scale_in_hold_seconds: float = 0.0,
+    previous: Mapping[str, Any] | None = None,
+    hosts: Sequence[Host] = (),
 ) -> tuple[dict[str, ModelDemand], list[str]]:
     """The demand to plan for.
 
@@ -89,7 +122,7 @@ def planned_demand(
         forecast: a forecast document, or ``{model: requests/s}``, or ``{model: {level: requests/s}}``;
             keys may be ``model|region``, which are added up.
         observed: requests/s now by model or ``model|region``. None: the last samples of the
-            forecast's history stand in. A model that is absent here was not measured.
+            forecast's history stand in. A model that is absent here was not measured; with ``{}`` none was.
         current: what runs now.
         headroom: factor on what is observed, at least 1.
         lead_time_seconds: measured time from start to first answer per model; the
@@ -97,6 +130,10 @@ def planned_demand(
         planning_interval_seconds: time until the next plan takes over.
         hold_scale_in: never plan fewer replicas than run now.
         as_of: epoch seconds the plan is for; None: the start of the forecast.
+        scale_in_hold_seconds: how long demand must have been low before fewer replicas run; 0 for no hold.
+            Demand that was given as numbers is not held.
+        previous: the previous plan, which remembers recent demand; None for none.
+        hosts: the stock, which tells what a replica serves at least; without it a hold keeps all that runs.
 
     Returns:
         Demand per model, and notes that concern the whole.
@@ -110,20 +147,24 @@ def planned_demand(
     series = document.get("series") or {} if is_document(document) else document
     entries = by_model(expect_mapping(series, what="series", where="forecast"))
     measured = None if observed is None else by_model(expect_mapping(observed, what="observed demand"))
-    running = Counter(replica.model for replica in current)
+    expect_number(scale_in_hold_seconds, what="scale_in_hold_seconds", minimum=0)
+    gap = max(scale_in_hold_seconds, 2 * planning_interval_seconds)
+    memory, elapsed = remembered(previous, as_of, longest_gap_seconds=gap)
+    running = running_replicas(models, current, hosts)
     demands = {}
     for model in sorted(models, key=lambda one: one.name):
-        lead_time = _lead_time(model, lead_time_seconds or {})
         signals = _signals(
             document,
             entries.get(model.name, {}),
-            window_seconds=lead_time + planning_interval_seconds,
+            window_seconds=_lead_time(model, lead_time_seconds or {}) + planning_interval_seconds,
             headroom=headroom,
             as_of=as_of,
+            interval_seconds=planning_interval_seconds,
         )
         observation = _observation(model.name, measured, signals)
-        demands[model.name] = _decide(model, signals, observation, running[model.name], headroom, hold_scale_in)
-    return demands, _notes(demands, entries, measured or {})
+        scale_in = ScaleIn(hold_scale_in, scale_in_hold_seconds, memory.get(model.name), elapsed)
+        demands[model.name] = _decide(model, signals, observation, running[model.name], headroom, scale_in)
+    return demands, _notes(demands, entries, measured)
 
 
 def lead_times(models: Sequence[Model], measured: Mapping[str, float] | None) -> dict[str, float]:
@@ -144,6 +185,7 @@ def _signals(
     window_seconds: float,
     headroom: float,
     as_of: float | None,
+    interval_seconds: float,
 ) -> list[Signal]:
     if not is_document(document):
         return [given_signal(name, value) for name, value in entries.items()]
@@ -156,6 +198,7 @@ def _signals(
             window_seconds=window_seconds,
             headroom=headroom,
             as_of=as_of,
+            interval_seconds=interval_seconds,
         )
         for name, series in entries.items()
     ]
@@ -179,16 +222,39 @@ def _decide(
     model: Model,
     signals: Sequence[Signal],
     observation: _Observation,
-    running: int,
+    running: Running,
     headroom: float,
-    hold_scale_in: bool,
+    scale_in: ScaleIn,
 ) -> ModelDemand:
     """Apply the rule of this file to one model."""
+    levels, source, reasons = _ladder(signals, observation, headroom)
+    complete = observation.complete and bool(signals) and all(signal.complete for signal in signals)
+    if not observation.complete:
+        reasons.append("what is observed now is missing or not a number")
+    recent = Recent()
+    if complete:
+        recent = looked_again(scale_in.before, scale_in.elapsed_seconds, levels[-1][1], scale_in.hold_seconds)
+    floor, why = least_replicas(model, signals, running, scale_in, recent if complete else None)
+    if floor > model.min_replicas:
+        some = "the" if floor == running.count else f"{floor} of the"
+        reasons.append(f"{some} {running.count} that run stay: {why}")
+    return ModelDemand(
+        model=model.name,
+        levels=levels,
+        observed=observation.requests_per_second,
+        source=source,
+        floor_replicas=floor,
+        ceiling_replicas=None if model.max_replicas is None else max(model.max_replicas, floor),
+        reason="; ".join(reasons),
+        recent=recent,
+    )
+
+
+def _ladder(signals: Sequence[Signal], observation: _Observation, headroom: float) -> tuple[Levels, str, list[str]]:
+    """The levels to plan for, which source decides them, and why."""
     seen = None if observation.requests_per_second is None else observation.requests_per_second * headroom
     levels = summed(signals)
-    reasons = [signal.reason for signal in signals]
-    if not signals:
-        reasons.append("no forecast")
+    reasons = [signal.reason for signal in signals] or ["no forecast"]
     sources = {signal.source for signal in signals if signal.levels}
     source = "forecast" if "forecast" in sources else min(sources, default="held")
     if seen is not None:
@@ -198,32 +264,17 @@ def _decide(
             words += " decides"
         reasons.append(words)
         levels = tuple((level, max(rate, seen)) for level, rate in levels) or ((KNOWN_LEVEL, seen),)
-    complete = observation.complete and bool(signals) and all(signal.complete for signal in signals)
-    if not observation.complete:
-        reasons.append("what is observed now is missing or not a number")
-    floor = model.min_replicas
-    if running > floor and (hold_scale_in or not complete):
-        floor = running
-        why = "scale-in is on hold" if complete else "what is not known of demand stops nothing"
-        reasons.append(f"the {running} that run stay: {why}")
-    ceiling = None if model.max_replicas is None else max(model.max_replicas, floor)
-    return ModelDemand(
-        model=model.name,
-        levels=levels or ((KNOWN_LEVEL, 0.0),),
-        observed=observation.requests_per_second,
-        source=source,
-        floor_replicas=floor,
-        ceiling_replicas=ceiling,
-        reason="; ".join(reasons),
-    )
+    return levels or ((KNOWN_LEVEL, 0.0),), source, reasons
 
 
 def _notes(
     demands: Mapping[str, ModelDemand],
     entries: Mapping[str, Mapping[str, Any]],
-    measured: Mapping[str, Mapping[str, Any]],
+    measured: Mapping[str, Mapping[str, Any]] | None,
 ) -> list[str]:
     notes = []
+    if measured is not None and not measured and demands:
+        notes.append("The observed demand names no model: nothing was measured, so what runs stays")
     held = [name for name, demand in demands.items() if demand.source == "held"]
     if held:
         notes.append(f"No demand could be read for {', '.join(held)}: what runs of them stays")
@@ -233,7 +284,7 @@ def _notes(
             f"Demand of {', '.join(regional)} is the sum over regions, quantile by quantile:"
             " it assumes they peak together, which is conservative"
         )
-    strangers = sorted((set(entries) | set(measured)) - set(demands))
+    strangers = sorted((set(entries) | set(measured or {})) - set(demands))
     if strangers:
         notes.append(f"Demand is known for {', '.join(strangers)}, which the catalogue does not list: ignored")
     return notes

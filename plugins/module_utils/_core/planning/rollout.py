@@ -41,7 +41,9 @@ class Pending:
 
     ``passes``: the waves to go through. What an earlier run has done is not gone through again,
     except for the last wave it may have finished: a replica is written down before its service
-    starts, so that wave is made so once more before anything else is taken away.
+    starts, so that wave is made so once more before anything else is taken away. Pass 0 mends what
+    should already run before anything is taken away; where nothing is, it is left out: the last
+    pass, which leaves exactly the plan on every host, mends it as well.
     """
 
     starts: tuple[Replica, ...]
@@ -63,7 +65,7 @@ def pending_work(plan: Record, current: Sequence[Replica] | None) -> Pending:
             tuple(parse_replicas([one for one in actions if one["action"] == kind], what=kind))
             for kind in ("start", "stop")
         )
-        return Pending(starts, stops, tuple(range(last + 1)))
+        return Pending(starts, stops, _passes(0, last, stops))
     work = changes(current, parse_replicas(plan.get("placements") or [], what="placements"))
     if not work.starts and not work.stops:
         return Pending((), (), (last,))
@@ -71,7 +73,11 @@ def pending_work(plan: Record, current: Sequence[Replica] | None) -> Pending:
     stop_waves = _stop_waves(actions)
     waves = [start_waves[(start.host, start.slot)] for start in work.starts]
     waves += [_stop_wave(stop, stop_waves, default=last) for stop in work.stops]
-    return Pending(work.starts, work.stops, tuple(range(max(0, min(waves) - 1), last + 1)))
+    return Pending(work.starts, work.stops, _passes(max(0, min(waves) - 1), last, work.stops))
+
+
+def _passes(first: int, last: int, stops: Sequence[Replica]) -> tuple[int, ...]:
+    return tuple(range(first if stops or last == 0 else max(1, first), last + 1))
 
 
 def review(plan: Record, current: Sequence[Replica] | None, *, now: float) -> dict[str, Any]:
@@ -148,7 +154,8 @@ def replicas_for_wave(
     wave: int,
     present: Sequence[Record],
     last: int,
-) -> dict[str, list[dict[str, Any]]]:
+    passes: Sequence[int] = (),
+) -> dict[str, Any]:
     """One host's part of the passes up to ``wave``.
 
     Args:
@@ -158,11 +165,13 @@ def replicas_for_wave(
         wave: the pass.
         present: replica records of what the host says it runs.
         last: the last wave of the plan.
+        passes: all passes that are gone through, in order; empty when that is not known.
 
     Returns:
         ``ensure``: placements to have running. ``remove``: present replicas to take away: those whose
         stop is due, and those the plan knows nothing of, in the last pass or as soon as a placement
-        needs their slot.
+        needs their slot. ``due``: whether the host has something to do in this pass. The first and the
+        last make sure of all that the host has to run; those between only start or remove something.
 
     Raises:
         InputError: a record without host, slot or model.
@@ -173,14 +182,17 @@ def replicas_for_wave(
     needed = {_place(one) for one in ensure}
     stop_waves = _stop_waves([action for action in actions if _host_of(action) == host])
     remove = []
-    for record, replica in _present(present, host):
+    here = _present(present, host)
+    for record, replica in here:
         if any(same_replica(replica, placement) for placement in planned):
             continue
         in_the_way = (host, replica.slot) in needed
         due = _stop_wave(replica, stop_waves, default=last)
         if due <= wave or in_the_way:
             remove.append(dict(record))
-    return {"ensure": ensure, "remove": remove}
+    is_outer = not passes or wave in (passes[0], passes[-1])
+    has_new = bool(needed - {(host, replica.slot) for _record, replica in here})
+    return {"ensure": ensure, "remove": remove, "due": bool(remove) or (bool(ensure) and (is_outer or has_new))}
 
 
 def _present(records: Sequence[Record], host: str) -> list[tuple[Record, Replica]]:

@@ -4,46 +4,64 @@
 # This code is private to the collection: it may change in any release.
 """The state of a fleet while waves are laid out: room on hosts, capacity in service, work left.
 
-The rules are stated in :mod:`waves`; this file applies them to one wave at a time.
+The rules are stated in :mod:`waves`; this file applies them to one wave at a time. Only
+what the wave before has changed is looked at again: a start that found no room finds none
+until something on its host stops, a stop that capacity forbade stays forbidden until its
+model starts somewhere. So the whole takes about O(n log n) for n starts and stops, however
+many waves they need.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model, Replica
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.changes import (
-    Changes,
-    place_text,
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.changes import Changes
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.deadlock import (
+    Service,
+    TemporaryStop,
+    blockers,
+    least_dips,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.occupancy import (
     TOLERANCE,
     Occupancy,
     Resource,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.serving import (
+    replica_capacity,
+    serving_capacity,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.stop_queue import (
+    StopQueue,
+    Worth,
+)
+
+__all__ = ["RolloutState", "Wave", "serving_capacity"]
 
 
-def replica_capacity(replica: Replica, hosts: Mapping[str, Host], models: Mapping[str, Model]) -> float:
-    """Requests/s one replica serves where it is; nothing on a host that is unknown or does not serve."""
-    host, model = hosts.get(replica.host), models.get(replica.model)
-    if host is None or model is None or not host.serves or host.accelerator_type not in model.capacity:
-        return 0.0
-    return model.capacity[host.accelerator_type].requests_per_second
+@dataclass(frozen=True)
+class Wave:
+    """One wave: its starts, all of its stops, and those of them that come before their time.
 
+    ``lowest``: requests/s per model while the wave runs, when its stops are gone and its starts
+    do not serve yet; only of models that stop something. ``serving``: per model when it is done.
+    """
 
-def serving_capacity(
-    replicas: Iterable[Replica], hosts: Mapping[str, Host], models: Mapping[str, Model]
-) -> dict[str, float]:
-    """Requests/s per model that ``replicas`` serve together."""
-    total: dict[str, float] = defaultdict(float)
-    for replica in replicas:
-        total[replica.model] += replica_capacity(replica, hosts, models)
-    return dict(total)
+    starts: list[Replica]
+    stops: list[Replica]
+    early: list[TemporaryStop]
+    lowest: dict[str, float]
+    serving: dict[str, float]
 
 
 class RolloutState:
-    """What runs, what is free and what is left to do, wave after wave."""
+    """What runs, what is free and what is left to do, wave after wave.
+
+    ``needed``: requests/s per model that a wave must leave in service.
+    """
 
     def __init__(
         self,
@@ -54,162 +72,170 @@ class RolloutState:
         models: Sequence[Model],
         floors: Mapping[str, float],
     ) -> None:
-        self._hosts = {host.name: host for host in hosts}
-        self._models = {model.name: model for model in models}
-        self._serving = serving_capacity(current, self._hosts, self._models)
-        goal = serving_capacity(target, self._hosts, self._models)
-        for name in goal:
+        by_name, catalogue = {host.name: host for host in hosts}, {model.name: model for model in models}
+        self._serving = serving_capacity(current, by_name, catalogue)
+        goal = serving_capacity(target, by_name, catalogue)
+        for name in sorted(goal):
             self._serving.setdefault(name, 0.0)
-        self._needed = {
+        self.needed = {
             name: min(floors.get(name, serves), goal.get(name, 0.0)) for name, serves in self._serving.items()
         }
+        self.reference = {name: min(self.needed[name], serves) for name, serves in self._serving.items()}
         self._rates = {
-            replica: replica_capacity(replica, self._hosts, self._models) for replica in (*work.starts, *work.stops)
+            replica: replica_capacity(replica, by_name, catalogue) for replica in (*work.starts, *work.stops)
         }
-        self.pending_starts = list(work.starts)
-        self.pending_stops = list(work.stops)
-        self._stops_on: dict[str, set[Replica]] = defaultdict(set)
-        for replica in work.stops:
-            self._stops_on[replica.host].add(replica)
+        self._starts_on = _by_host(work.starts)
+        self._stops_on = {name: set(stops) for name, stops in _by_host(work.stops).items()}
+        self._stops_of: dict[str, set[Replica]] = defaultdict(set)
+        self._queues: dict[str, StopQueue] = defaultdict(StopQueue)
         present, planned = _by_host(current), _by_host(target)
         self._occupancy = {
-            name: Occupancy(self._hosts.get(name), present.get(name, []), planned.get(name, []), self._models)
-            for name in {replica.host for replica in work.starts}
+            name: Occupancy(by_name.get(name), present.get(name, []), planned.get(name, []), catalogue)
+            for name in self._starts_on
         }
+        for replica in work.stops:
+            self._stops_of[replica.model].add(replica)
+            self._queues[replica.model].put(replica, self._rates[replica], Worth())
+        self._freed_hosts = set(self._starts_on)
+        self._grown_models = set(self._queues)
+        self._blockers: dict[Replica, tuple[Replica, ...]] = {}
+        self._dip_limits: dict[str, float] = {}
 
-    def serving(self) -> dict[str, float]:
-        """Requests/s per model now, rounded to hide what adding floats leaves behind."""
-        return {name: round(max(0.0, self._serving[name]), 9) for name in sorted(self._serving)}
+    @property
+    def is_done(self) -> bool:
+        return not self._starts_on and not self._stops_of
 
-    def next_wave(self) -> tuple[list[Replica], list[Replica], str]:
-        """Choose the next wave, carry it out on this state, and return its starts, stops and note."""
-        starts = self._startable()
-        blocked: dict[str, list[set[Resource]]] = defaultdict(list)
-        chosen = set(starts)
-        for replica in self.pending_starts:
-            if replica not in chosen:
-                blocked[replica.host].append(set(self._occupancy[replica.host].lacking(replica)))
-        stops = self._stoppable(blocked)
-        note = ""
-        if not starts and not stops:
-            stops, note = self._break_deadlock()
-        self._carry_out(starts, stops)
-        return starts, stops, note
+    def next_wave(self) -> Wave:
+        """Choose the next wave and carry it out on this state."""
+        starts = [replica for name in sorted(self._freed_hosts) for replica in self._startable(name)]
+        self._remove(starts, [])
+        service = Service(dict(self._serving), self.reference, self._rates)
+        for name in {replica.host for replica in starts} | self._freed_hosts:
+            self._weigh_stops(name, service)
+        stops = []
+        for name in sorted(self._grown_models):
+            spare = self._serving[name] - self.needed[name] + TOLERANCE * (1.0 + self.needed[name])
+            chosen = self._queues[name].take(spare)
+            service.stop(chosen)
+            stops += chosen
+        self._remove([], stops)
+        early = self._hasten({replica.model for replica in starts}, {replica.host for replica in stops}, service)
+        hastened = [replica for option in early for replica in option.stops]
+        self._remove([], hastened)
+        stops += hastened
+        self._serving = service.left
+        lowest = {name: self._serving[name] for name in {replica.model for replica in stops}}
+        for replica in starts:
+            self._serving[replica.model] += self._rates[replica]
+        for name in {replica.model for replica in starts}:
+            self.reference[name] = max(self.reference[name], min(self.needed[name], self._serving[name]))
+        self._freed_hosts = {replica.host for replica in stops} & self._starts_on.keys()
+        self._grown_models = {replica.model for replica in starts} & self._stops_of.keys()
+        return Wave(sorted(starts), sorted(stops), early, lowest, dict(self._serving))
 
-    def _startable(self) -> list[Replica]:
-        """Starts that fit into what is free, models furthest below their need first.
+    def _startable(self, host: str) -> list[Replica]:
+        """Starts on one host that fit into what is free, models furthest below their need first.
 
         A host without stops left takes all that is planned for it: that is its target.
         """
 
         def order(replica: Replica) -> tuple[float, Replica]:
-            need = self._needed[replica.model]
+            need = self.needed[replica.model]
             return (self._serving[replica.model] / need if need > 0 else float("inf"), replica)
 
+        occupancy = self._occupancy[host]
         chosen = []
-        for replica in sorted(self.pending_starts, key=order):
-            occupancy = self._occupancy[replica.host]
-            if not self._stops_on[replica.host] or not occupancy.lacking(replica):
+        for replica in sorted(self._starts_on[host], key=order):
+            if not self._stops_on.get(host) or not occupancy.lacking(replica):
                 occupancy.start(replica)
                 chosen.append(replica)
-        return sorted(chosen)
+        return chosen
 
-    def _stoppable(self, blocked: Mapping[str, Sequence[set[Resource]]]) -> list[Replica]:
-        """Stops the capacity rule allows, those that make room for most starts first."""
+    def _weigh_stops(self, host: str, service: Service) -> None:
+        """Say anew for how many waiting starts each stop on ``host`` makes room."""
+        frees: Counter[Replica] = Counter()
+        own = set()
+        for start in self._starts_on.get(host, ()):
+            for stop in self._option(start, service).stops:
+                frees[stop] += 1
+                if stop.model == start.model:
+                    own.add(stop)
+        for stop in self._stops_on.get(host, ()):
+            self._queues[stop.model].put(stop, self._rates[stop], Worth(frees[stop], stop in own))
 
-        def order(replica: Replica) -> tuple[int, float, Replica]:
-            waiting = blocked.get(replica.host)
-            taken = self._occupancy[replica.host].taken_by(replica).keys() if waiting else set()
-            frees = sum(1 for lacking in waiting or () if lacking & taken)
-            return (-frees, self._rates[replica], replica)
-
-        left = dict(self._serving)
-        chosen = []
-        for replica in sorted(self.pending_stops, key=order):
-            after = left[replica.model] - self._rates[replica]
-            if self._rates[replica] == 0 or after >= self._needed[replica.model] * (1 - TOLERANCE) - TOLERANCE:
-                left[replica.model] = after
-                chosen.append(replica)
-        return sorted(chosen)
-
-    def _carry_out(self, starts: Iterable[Replica], stops: Iterable[Replica]) -> None:
-        """Starts took their room when they were chosen; stops give theirs back at the end of the wave."""
-        started, stopped = set(starts), set(stops)
-        for replica in starts:
-            self._serving[replica.model] += self._rates[replica]
+    def _remove(self, starts: Iterable[Replica], stops: Iterable[Replica]) -> None:
+        """Take chosen work off what is left. Stops give their room back; starts took it when they were chosen."""
+        started = set(starts)
+        changed = {replica.host for replica in started}
+        for name in changed:
+            left = [replica for replica in self._starts_on[name] if replica not in started]
+            _keep_if_any(self._starts_on, name, left)
         for replica in stops:
-            self._serving[replica.model] -= self._rates[replica]
-            self._stops_on[replica.host].discard(replica)
+            changed.add(replica.host)
+            _discard(self._stops_on, replica.host, replica)
+            _discard(self._stops_of, replica.model, replica)
+            self._queues[replica.model].discard(replica)
             if replica.host in self._occupancy:
                 self._occupancy[replica.host].stop(replica)
-        self.pending_starts = [replica for replica in self.pending_starts if replica not in started]
-        self.pending_stops = [replica for replica in self.pending_stops if replica not in stopped]
+        for name in changed:
+            for replica in self._starts_on.get(name, ()):
+                self._blockers.pop(replica, None)
 
-    def _dip(self, stops: Iterable[Replica]) -> tuple[float, float]:
-        """How far ``stops`` would push models below what they need: sum of shares, sum of requests/s."""
-        freed: dict[str, float] = defaultdict(float)
-        for replica in stops:
-            freed[replica.model] += self._rates[replica]
-        short = {name: max(0.0, self._needed[name] - self._serving[name] + rate) for name, rate in freed.items()}
-        shares = sum(min(1.0, rate / self._needed[name]) for name, rate in short.items() if rate > 0)
-        return (shares, sum(short.values()))
+    def _hasten(self, grown: set[str], freed: set[str], service: Service) -> list[TemporaryStop]:
+        """What has to stop before its time in this wave; see :mod:`deadlock`."""
+        hosts = self._stuck_hosts(grown, freed)
+        stuck = [self._option(start, service) for name in sorted(hosts) for start in self._starts_on[name]]
+        waiting = []
+        if self._dip_limits:
+            slow = self._dip_limits.keys() - grown
+            for name in sorted(self._starts_on.keys() - hosts - freed):
+                options = [self._option(start, service) for start in self._starts_on[name]]
+                waiting += [option for option in options if all(stop.model in slow for stop in option.stops)]
+        return least_dips(stuck, waiting, service, self._dip_limits) if stuck or waiting else []
 
-    def _blockers(self, start: Replica) -> list[Replica]:
-        """Stops on the host of ``start`` that make room for it, cheapest first, none of them in vain."""
-        occupancy = self._occupancy[start.host]
-        lacking = occupancy.lacking(start)
-        gives = {stop: occupancy.taken_by(stop) for stop in sorted(self._stops_on[start.host])}
+    def _option(self, start: Replica, service: Service) -> TemporaryStop:
+        """What would have to stop for ``start``."""
+        if start not in self._blockers:
+            occupancy = self._occupancy[start.host]
+            gives: dict[Replica, Mapping[Resource, float]] = {
+                stop: occupancy.taken_by(stop) for stop in self._stops_on[start.host]
+            }
+            self._blockers[start] = blockers(occupancy.lacking(start), gives, service)
+        return TemporaryStop(start, self._blockers[start])
 
-        def covered(stops: Iterable[Replica]) -> bool:
-            chosen = list(stops)
-            return all(
-                sum(gives[stop].get(resource, 0.0) for stop in chosen) >= amount - TOLERANCE * max(1.0, amount)
-                for resource, amount in lacking.items()
-            )
+    def _stuck_hosts(self, grown: set[str], freed: set[str]) -> set[str]:
+        """Hosts with waiting starts that nothing which happened in this wave can ever reach.
 
-        useful = [stop for stop in gives if gives[stop].keys() & lacking.keys()]
-        chosen = sorted(useful, key=lambda stop: (self._dip([stop]), stop))
-        for stop in reversed(list(chosen)):
-            without = [other for other in chosen if other is not stop]
-            if covered(without):
-                chosen = without
-        return sorted(chosen)
-
-    def _break_deadlock(self) -> tuple[list[Replica], str]:
-        """Stop what blocks one start, at the smallest dip; also once per other model that blocks only itself."""
-        options = sorted(
-            (self._dip(blockers), start, blockers)
-            for start in self.pending_starts
-            for blockers in [self._blockers(start)]
-        )
-        own = {start.model for _dip, start, _blockers in options} - {
-            start.model for _dip, start, blockers in options if any(stop.model != start.model for stop in blockers)
-        }
-        stops: list[Replica] = []
-        notes = []
-        touched: set[str] = set()
-        for _dip, start, blockers in options:
-            if stops and (start.model not in own or start.model in touched):
-                continue
-            touched |= {stop.model for stop in blockers}
-            stops += blockers
-            notes.append(self._deadlock_note(start, blockers))
-        return sorted(stops), ". ".join(notes)
-
-    def _deadlock_note(self, start: Replica, blockers: Sequence[Replica]) -> str:
-        names = " and ".join(f"{stop.model} on {place_text(stop)}" for stop in blockers)
-        lows = []
-        for name in sorted({stop.model for stop in blockers}):
-            serves = self._serving[name] - sum(self._rates[stop] for stop in blockers if stop.model == name)
-            lows.append(f"{name} serves {max(0.0, serves):.4g} of {self._needed[name]:.4g} requests/s")
-        return (
-            f"Temporary stop of {names} to make room for {start.model} on {place_text(start)}:"
-            f" until the next wave is done {', '.join(lows)}"
-        )
+        A model that started lets its stops go, a host on which something stopped lets its starts go.
+        """
+        models, hosts = set(grown), set(freed)
+        new_models, new_hosts = set(grown), set(freed)
+        while new_models or new_hosts:
+            if self._stops_of.keys() <= models:
+                return set()
+            reached = {stop.host for name in new_models for stop in self._stops_of.get(name, ())} - hosts
+            moving = {start.model for name in new_hosts for start in self._starts_on.get(name, ())} - models
+            models |= moving
+            hosts |= reached
+            new_models, new_hosts = moving, reached
+        return {name for name in self._starts_on if name not in hosts}
 
 
 def _by_host(replicas: Iterable[Replica]) -> dict[str, list[Replica]]:
     grouped: dict[str, list[Replica]] = defaultdict(list)
     for replica in replicas:
         grouped[replica.host].append(replica)
-    return grouped
+    return dict(grouped)
+
+
+def _keep_if_any(ledger: dict[str, list[Replica]], name: str, left: list[Replica]) -> None:
+    if left:
+        ledger[name] = left
+    else:
+        ledger.pop(name, None)
+
+
+def _discard(ledger: dict[str, set[Replica]], name: str, replica: Replica) -> None:
+    ledger[name].discard(replica)
+    if not ledger[name]:
+        del ledger[name]

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
@@ -34,8 +34,11 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
     expect_number,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.scale_in import Seen
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.trust import Trust, trust_in
 
 Levels = tuple[tuple[float, float], ...]
+STALE_STEPS = 6
 KNOWN_LEVEL = 0.5  # a single number is entered as its own median: a ladder of one flat step
 
 
@@ -46,6 +49,7 @@ class Signal:
     ``levels``: (quantile level, requests/s), empty when it says nothing.
     ``latest``: the last sample, requests/s, or None when there is none that is recent.
     ``complete``: False when something is missing or stale; then it is no reason to stop a replica.
+    ``seen``: the largest of the latest samples, with headroom, over how many seconds; None when it is not known.
     """
 
     source: str
@@ -53,6 +57,7 @@ class Signal:
     latest: float | None
     complete: bool
     reason: str
+    seen: Seen | None = None
 
 
 def reading(value: Any, *, where: str) -> float | None:
@@ -106,6 +111,7 @@ def forecast_signal(
     window_seconds: float,
     headroom: float,
     as_of: float | None = None,
+    interval_seconds: float = 0.0,
 ) -> Signal:
     """One series of a forecast document, read for the coming window.
 
@@ -116,6 +122,8 @@ def forecast_signal(
         window_seconds: lead time plus planning interval.
         headroom: factor on what was recently seen, where the forecast is not used.
         as_of: epoch seconds the plan is for; None takes the forecast's own start.
+        interval_seconds: time between plans; a history that ended longer before ``as_of`` than this
+            and :data:`STALE_STEPS` steps is stale.
 
     Raises:
         InputError: the entry lacks what a usable series must hold.
@@ -124,22 +132,21 @@ def forecast_signal(
     entry = expect_mapping(series, what="forecast series", where=where)
     recent = reading(entry.get("recent_maximum"), where=where)
     latest = reading(entry.get("last_observed"), where=where) if recent is not None else None
-    distrust = _distrust(entry)
-    if distrust:
-        return _reactive(distrust, recent, latest, headroom, complete=entry.get("usable") is True)
-    window = _window(entry, window_seconds, as_of, where)
-    if window.steps == 0:
-        return Signal("forecast", (), None, False, f"the forecast ended at {format_moment(window.end)}")
-    maxima, how = _window_maxima(entry, window, window_steps, where)
-    if not maxima:
-        return _reactive("the forecast holds values that are not numbers", recent, latest, headroom, complete=False)
-    levels = _ascending(maxima)
-    reason = f"forecast: {levels[-1][1]:.4g} requests/s at quantile {levels[-1][0]:g}, {how}"
-    if window.truncated:
-        reason += "; the forecast ends before lead time and planning interval do"
-    if recent is None:
-        reason += "; the latest samples of its history are missing"
-    return Signal("forecast", levels, latest, recent is not None and not window.truncated, reason)
+    stale = _staleness(entry, as_of, interval_seconds, where)
+    seen = None
+    if recent is not None and not stale:
+        step = expect_number(entry.get("step_seconds", 0), what="step_seconds", where=where, minimum=0)
+        seen = Seen(window_steps * step, recent * headroom)
+    usable = entry.get("usable") is True
+    trust = trust_in(entry)
+    if not usable or trust.weight == 0:
+        why = trust.words if usable else "the history is too short or broken for a forecast"
+        signal = _reactive(why, recent, latest, headroom, complete=usable)
+    else:
+        signal = _forecast(entry, trust, recent, latest, headroom, (window_steps, window_seconds, as_of), where)
+    if stale:
+        return replace(signal, complete=False, reason=f"{signal.reason}; {stale}")
+    return replace(signal, seen=seen)
 
 
 def summed(signals: Sequence[Signal]) -> Levels:
@@ -161,12 +168,52 @@ class _Window:
     end: float
 
 
-def _distrust(entry: Mapping[str, Any]) -> str:
-    if entry.get("usable") is not True:
-        return "the history is too short or broken for a forecast"
-    if entry.get("beats_seasonal_naive") is not True:
-        return "the forecast did not beat seasonal naive in its own backtest"
-    return ""
+def _forecast(
+    entry: Mapping[str, Any],
+    trust: Trust,
+    recent: float | None,
+    latest: float | None,
+    headroom: float,
+    reach: tuple[int, float, float | None],
+    where: str,
+) -> Signal:
+    """What a forecast that is trusted, if only in part, says about the window."""
+    window_steps, window_seconds, as_of = reach
+    window = _window(entry, window_seconds, as_of, where)
+    if window.steps == 0:
+        return Signal("forecast", (), None, False, f"the forecast ended at {format_moment(window.end)}")
+    maxima, how = _window_maxima(entry, window, window_steps, where)
+    if not maxima:
+        return _reactive("the forecast holds values that are not numbers", recent, latest, headroom, complete=False)
+    doubted = trust.weight < 1 or trust.doubt > 0
+    if doubted and recent is not None:
+        maxima = {level: trust.blend(rate, recent * headroom) for level, rate in maxima.items()}
+    levels = _ascending(maxima)
+    reason = f"forecast: {levels[-1][1]:.4g} requests/s at quantile {levels[-1][0]:g}, {how}"
+    if doubted and recent is not None:
+        share = 1.0 - trust.weight * (1.0 - trust.doubt)
+        reason += (
+            f"; {trust.words}, so the recent maximum {recent:.4g} requests/s x {headroom:g} counts for {share:.0%}"
+        )
+    elif trust.words:
+        reason += f"; {trust.words}"
+    if window.truncated:
+        reason += "; the forecast ends before lead time and planning interval do"
+    if recent is None:
+        reason += "; the latest samples of its history are missing"
+    return Signal("forecast", levels, latest, recent is not None and not window.truncated, reason)
+
+
+def _staleness(entry: Mapping[str, Any], as_of: float | None, interval_seconds: float, where: str) -> str:
+    """In words, that the history ended too long ago; empty when it did not, or no moment is known."""
+    ended = entry.get("history_end")
+    if ended is None or as_of is None:
+        return ""
+    step = expect_number(entry.get("step_seconds", 0), what="step_seconds", where=where, minimum=0)
+    age = as_of - parse_moment(str(ended), what="history_end", where=where)
+    if age <= interval_seconds + STALE_STEPS * step:
+        return ""
+    return f"its history ended at {ended}, too long ago to stop anything"
 
 
 def _reactive(why: str, recent: float | None, latest: float | None, headroom: float, *, complete: bool) -> Signal:

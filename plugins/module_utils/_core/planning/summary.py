@@ -14,6 +14,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
 
 MAX_MODELS = 20
 MAX_LINES = 5
+MAX_DIPS = 3
 
 Record = Mapping[str, Any]
 
@@ -29,6 +30,7 @@ def summary_lines(plan: Record) -> list[str]:
         _headline(document),
         *_model_lines(document),
         _change_line(document),
+        *_rollout_lines(document),
         *_limited([_note_line(wave) for wave in document.get("waves") or [] if wave.get("note")], "wave notes"),
         *_shortage_lines(document),
         *_limited([_violation_line(one) for one in document.get("violations") or []], "limits not kept"),
@@ -93,6 +95,33 @@ def _change_line(plan: Record) -> str:
     kinds = Counter(one.get("action") for one in plan.get("actions") or [])
     moves = len({one.get("move") for one in plan.get("actions") or [] if one.get("move")})
     return f"Changes: {change_text(kinds['start'], kinds['stop'], moves, len(plan.get('waves') or []))}"
+
+
+def _rollout_lines(plan: Record) -> list[str]:
+    """What is served while the plan is carried out: the deepest dips, or that there is none."""
+    rollout = plan.get("rollout")
+    if not isinstance(rollout, Mapping) or not plan.get("waves"):
+        return []
+    dips = sorted(rollout.get("dips") or [], key=lambda dip: (_share_left(dip), dip["first_wave"], dip["model"]))
+    if not dips:
+        return ["On the way: every model keeps what it needs"]
+    lines = [_dip_line(dip) for dip in dips[:MAX_DIPS]]
+    if len(dips) > MAX_DIPS:
+        lines.append(f"On the way: {counted(len(dips) - MAX_DIPS, 'smaller dip')} more")
+    return lines
+
+
+def _share_left(dip: Record) -> float:
+    return float(dip["lowest_requests_per_second"]) / float(dip["floor_requests_per_second"])
+
+
+def _dip_line(dip: Record) -> str:
+    first, last = dip["first_wave"], dip["last_wave"]
+    waves = f"wave {first}" if first == last else f"waves {first} to {last}"
+    return (
+        f"On the way: {dip['model']} serves only {dip['lowest_requests_per_second']:.4g}"
+        f" of {dip['floor_requests_per_second']:.4g} requests/s in {waves}"
+    )
 
 
 def _note_line(wave: Record) -> str:

@@ -10,13 +10,16 @@ all of it is done. Three rules hold for every wave:
 - room: a start finds its slot, port, accelerators, cores and memory free at the end of
   the wave before; never in the wave whose stop frees them.
 - capacity: with C_m the requests/s that model m serves at the beginning of the wave, F_m
-  its floor and T_m what the target gives, the stops S of the wave satisfy
-  C_m - sum_{r in S_m} c_r >= min(F_m, T_m). What starts in the wave does not count yet.
-- progress: starts and stops are taken greedily, as many as the rules allow, so waves are few.
+  its floor (:func:`serving.rollout_floors`) and T_m what the target gives, the stops S of
+  the wave satisfy C_m - sum_{r in S_m} c_r >= min(F_m, T_m). What starts in the wave does
+  not count yet.
+- progress: starts and stops are taken greedily, as many as the rules allow, so waves are
+  few. What starts into free room starts first (surge), before anything stops for it.
 
-Where all room is taken and every stop would break the capacity rule (two models that
-swap their only hosts), one start is chosen whose blockers cost the smallest dip, those
-are stopped first, and the wave's ``note`` says so.
+Where starts wait for each other's places and nothing else can help them (two models that
+swap their only hosts), those stops are brought forward that cost the smallest dip, as
+:mod:`deadlock` states it. Each is named in the wave's ``note`` and in the reason of the
+stop, with what is served and until when.
 
 Capacity is that of the catalogue for the accelerator type of the host; a replica on a
 host that does not answer, or is in maintenance, serves nothing.
@@ -29,14 +32,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.action_records import action_records
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.changes import (
-    Changes,
     changes,
-    move_of,
     pair_moves,
     place_text,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.rollout_state import RolloutState
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.deadlock import TemporaryStop
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.dips import Dip, DipLedger
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.rollout_state import RolloutState, Wave
+
+MAX_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -46,11 +52,15 @@ class Waves:
     ``actions``: as in the plan file, sorted by wave, starts before stops; keeps are wave 0.
     ``waves``: per wave the number of starts and stops, what each model serves when it is done, and a note.
     ``moves``: how many starts and stops of one model belong together.
+    ``floors``: requests/s per model that no wave goes below, but for the dips.
+    ``dips``: where less is served for a time, because there is no other way.
     """
 
     actions: list[dict[str, Any]]
     waves: list[dict[str, Any]]
     moves: int
+    floors: dict[str, float]
+    dips: tuple[Dip, ...]
 
 
 def order_waves(
@@ -73,70 +83,50 @@ def order_waves(
     """
     work = changes(current, target)
     state = RolloutState(current, target, work, hosts, models, floor_requests_per_second or {})
-    wave_of: dict[tuple[str, Replica], int] = {}
-    waves: list[dict[str, Any]] = []
-    while state.pending_starts or state.pending_stops:
-        starts, stops, note = state.next_wave()
-        number = len(waves) + 1
-        wave_of.update({("start", replica): number for replica in starts})
-        wave_of.update({("stop", replica): number for replica in stops})
-        waves.append(
-            {
-                "wave": number,
-                "starts": len(starts),
-                "stops": len(stops),
-                "serving_requests_per_second": state.serving(),
-                "note": note,
-            }
-        )
+    ledger = DipLedger()
+    laid_out: list[Wave] = []
+    while not state.is_done:
+        reference = dict(state.reference)
+        wave = state.next_wave()
+        laid_out.append(wave)
+        ledger.record(len(laid_out), wave, reference)
+    dips = ledger.dips()
     moves = pair_moves(work.starts, work.stops)
-    return Waves(_actions(work, wave_of, moves, {host.name: host for host in hosts}), waves, len(moves))
+    return Waves(
+        actions=action_records(work, laid_out, moves, {host.name: host for host in hosts}, models, dips),
+        waves=[_wave_record(number, wave, dips) for number, wave in enumerate(laid_out, start=1)],
+        moves=len(moves),
+        floors={name: _tidy(rate) for name, rate in sorted(state.needed.items())},
+        dips=dips,
+    )
 
 
-def _actions(
-    work: Changes,
-    wave_of: Mapping[tuple[str, Replica], int],
-    moves: Mapping[str, tuple[Replica, Replica]],
-    hosts: Mapping[str, Host],
-) -> list[dict[str, Any]]:
-    start_moves, stop_moves = move_of(moves)
-
-    def action(kind: str, replica: Replica, move: str | None, reason: str) -> dict[str, Any]:
-        record = replica.as_record()
-        if not record["port"] and replica.host in hosts:
-            record["port"] = hosts[replica.host].base_port + replica.slot
-        return {**record, "wave": wave_of.get((kind, replica), 0), "action": kind, "move": move, "reason": reason}
-
-    records = [action("keep", replica, None, "runs already") for replica in work.keeps]
-    for replica in work.starts:
-        move = start_moves.get(replica)
-        records.append(action("start", replica, move, _start_reason(replica, moves[move][1] if move else None)))
-    for replica in work.stops:
-        move = stop_moves.get(replica)
-        records.append(action("stop", replica, move, _stop_reason(replica, moves[move][0] if move else None, hosts)))
-    return sorted(records, key=lambda one: (one["wave"], one["action"], one["host"], one["slot"]))
+def _wave_record(number: int, wave: Wave, dips: Sequence[Dip]) -> dict[str, Any]:
+    return {
+        "wave": number,
+        "starts": len(wave.starts),
+        "stops": len(wave.stops),
+        "serving_requests_per_second": {name: _tidy(rate) for name, rate in sorted(wave.serving.items())},
+        "note": _note(number, wave.early, dips),
+    }
 
 
-def _start_reason(start: Replica, stop: Replica | None) -> str:
-    if stop is None:
-        return "one more replica is planned"
-    if (start.host, start.slot) == (stop.host, stop.slot):
-        return f"replaces {_how(stop, start)} in place"
-    return f"takes over from {place_text(stop)}"
+def _note(number: int, early: Sequence[TemporaryStop], dips: Sequence[Dip]) -> str:
+    """The stops brought forward in a wave, in words; of many the first few."""
+    texts = []
+    for option in early[:MAX_NAMED]:
+        names = " and ".join(f"{stop.model} on {place_text(stop)}" for stop in option.stops)
+        models = {stop.model for stop in option.stops}
+        lows = ", ".join(dip.text for dip in dips if dip.model in models and dip.covers(number))
+        texts.append(
+            f"Temporary stop of {names} to make room for {option.start.model} on {place_text(option.start)}"
+            + (f": {lows}" if lows else "")
+        )
+    if len(early) > MAX_NAMED:
+        texts.append(f"{len(early) - MAX_NAMED} more temporary stops, each with its reason among the actions")
+    return ". ".join(texts)
 
 
-def _stop_reason(stop: Replica, start: Replica | None, hosts: Mapping[str, Host]) -> str:
-    state = hosts[stop.host].state if stop.host in hosts else "active"
-    why = "" if state == "active" else f"; the host is {'in ' if state == 'maintenance' else ''}{state}"
-    if start is None:
-        return f"no longer planned{why}"
-    if (start.host, start.slot) == (stop.host, stop.slot):
-        return f"makes way for {_how(start, stop)} in place{why}"
-    return f"moves to {place_text(start)}{why}"
-
-
-def _how(one: Replica, other: Replica) -> str:
-    """What tells two replicas in one slot apart: their version, or else their accelerators."""
-    if one.version != other.version:
-        return f"version {one.version}"
-    return f"accelerators {', '.join(str(index) for index in one.accelerators)}"
+def _tidy(rate: float) -> float:
+    """Rounded, to hide what adding floats leaves behind."""
+    return round(max(0.0, rate), 9)

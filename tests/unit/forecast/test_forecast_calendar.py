@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.calendar import parse_calendar
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.calendar_forecast import (
     forecast_with_calendar,
 )
@@ -33,6 +32,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.restoration import Restoration
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import parse_options
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.traffic_calendar import parse_calendar
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 
 HOUR = 3600

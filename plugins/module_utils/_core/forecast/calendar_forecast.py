@@ -22,7 +22,6 @@ except ImportError:  # reported by libraries.require before any use
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast import remarks
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.calendar import Calendar
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.document import DIGITS
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.engine import (
     ONE_PROCESS,
@@ -35,6 +34,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import (
     ForecastOptions,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.traffic_calendar import Calendar
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 
 

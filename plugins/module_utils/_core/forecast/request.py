@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import read_document
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.calendar import parse_calendar
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.calendar_forecast import (
     forecast_with_calendar,
 )
@@ -19,6 +18,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.parallel import parse_parallel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.source import read_source
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import parse_options
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.traffic_calendar import parse_calendar
 
 
 def forecast_request(params: Mapping[str, Any]) -> dict[str, Any]:

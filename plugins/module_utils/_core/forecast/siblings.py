@@ -124,7 +124,7 @@ def _last_days(one: Series, stop: int, day_steps: int) -> Any | None:
     row[begin + offset : end + offset] = one.values[begin:end]
     known = np.isfinite(row)
     mean = row[known].mean() if known.any() else 0.0
-    if known.sum() < LEAST_KNOWN * (end - begin) or not mean > 0.0:
+    if known.sum() < LEAST_KNOWN * (end - begin) or mean <= 0.0:
         return None
     return row / mean
 

@@ -14,7 +14,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.
     Exposition,
     parse_exposition,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.http import ask
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.http_client import ask
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.server_metrics import (
     normalise,
     throughput,

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Callable
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.http import Answer, ask
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.http_client import Answer, ask
 
 ANSWER_CHARACTERS = 80
 

@@ -25,11 +25,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-try:
-    import numpy as np
-except ImportError:  # reported by libraries.require before any use
-    np = None  # type: ignore[assignment]
-
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.calendar_preparation import (
     prepare_group,
 )

@@ -116,6 +116,15 @@ def test_the_price_of_a_shortage_is_the_stated_one():
     assert document["shortages"][0]["cost_per_hour"] == pytest.approx(0.75 * 4 * 3600 * 0.02)
 
 
+def test_a_shortage_that_spread_causes_says_so():
+    """1 replica in zone b allows 3 in zone a; the remainder of 0.05 requests/s is not worth breaking the limit."""
+    hosts = [host("a"), host("b", zone="b", accelerator_count=1)]
+    document = plan(hosts, {"m": model(1, spread={"zone": 0.5})}, {"m": 24.05})
+    check_document(document)
+    assert (count(document, host="a"), count(document, host="b")) == (3, 1)
+    assert reason(document).endswith("hosts with room are in zone a, where its spread allows no more")
+
+
 def test_a_limit_that_gives_way_is_named():
     document = plan([host("a")], {"m": model(1, spread={"zone": 0.5}, min_replicas=9)}, {"m": 48})
     check_document(document)

@@ -13,7 +13,7 @@ from allocation_fleets import catalogues, check_document, demands, fleets, host,
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-relaxed = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+relaxed = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 @st.composite

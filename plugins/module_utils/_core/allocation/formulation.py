@@ -65,6 +65,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.packing import packing_sets
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.problem import (
     PeriodDemand,
     Problem,
@@ -78,7 +79,6 @@ except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
 Array = Any
-TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +153,7 @@ def formulate(problem: Problem) -> Formulation:
     rows = Rows(count)
     lower, upper, integer = np.zeros(count), np.full(count, np.inf), np.zeros(count, dtype=bool)
     shortage, policy, running = np.zeros((3, count))
-    packing = _packing_sets(problem)
+    packing = packing_sets(problem)
     flow: list[slice] = []
     for t, (columns, wanted) in enumerate(zip(periods, problem.periods)):
         pairs, where = _occupants(problem, periods, t)
@@ -270,23 +270,6 @@ def _resource_rows(rows: Rows, problem: Problem, pairs: Array, where: Array) -> 
             total[classes, r],
             room_class=classes,
         )
-
-
-def _packing_sets(problem: Problem) -> list[tuple[int, Array, float]]:
-    """For each class, resource and p at which the row says more than the resource row: pairs and most replicas."""
-    sets: list[tuple[int, Array, float]] = []
-    by_class = np.argsort(problem.pair_class, kind="stable")
-    edges = np.searchsorted(problem.pair_class[by_class], np.arange(len(problem.classes) + 1))
-    for k in range(len(problem.classes)):
-        mine = by_class[edges[k] : edges[k + 1]]
-        for r in np.flatnonzero(np.isfinite(problem.room[k])):
-            share = problem.need[mine, r] / max(problem.room[k, r], TOLERANCE)
-            times = np.floor(1.0 / np.maximum(share, TOLERANCE) * (1 + TOLERANCE))
-            for p in sorted(set(times[share > TOLERANCE].tolist())):
-                large = (share > TOLERANCE) & (times <= p)
-                if share[large].min() * p < 1.0 - TOLERANCE:
-                    sets.append((k, mine[large], p * float(problem.host_count[k])))
-    return sets
 
 
 def _limit_rows(rows: Rows, problem: Problem, wanted: PeriodDemand, columns: Columns) -> None:

@@ -28,7 +28,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     forecast_series,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.feedback import Feedback
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import trim
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import trailing_gaps, trim
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.parallel import Parallel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.restoration import Restoration
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import (
@@ -103,13 +103,8 @@ def _warnings(entry: dict[str, Any], original: Series, seen: Series) -> list[str
     """The entry's warnings with what is said of the gaps said of the real history, not of the prepared one."""
     periods = tuple(entry["seasonal_periods"])
     prepared, real = (
-        remarks.about_history(values, periods, _gaps_at_the_end(values))
+        remarks.about_history(values, periods, trailing_gaps(values))
         for values in (one.values[trim(one.values) :] for one in (seen, original))
     )
     others = [warning for warning in entry["warnings"] if warning not in prepared]
     return (real if entry["usable"] else []) + others
-
-
-def _gaps_at_the_end(values: Any) -> int:
-    known = np.flatnonzero(np.isfinite(values))
-    return int(values.size - 1 - known[-1]) if known.size else int(values.size)

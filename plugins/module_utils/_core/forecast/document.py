@@ -21,7 +21,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import Layout
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.fallback import ShortForecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.lstm import TrainedLstm
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel, trailing_gaps
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel_forecast import (
     PanelForecast,
 )
@@ -77,7 +77,7 @@ def describe_panel(
     backtest = _describe_backtest(row, scale, layout, result, options)
     skill = backtest["skill"]
     beats = bool(skill > 0.0 or result.scores.mae[row] <= NEGLIGIBLE)
-    gap = options.skipped_steps or _trailing_gaps(values)
+    gap = options.skipped_steps or trailing_gaps(values)
     warnings = remarks.about_history(values, panel.periods, gap)
     warnings += remarks.about_backtest(layout.windows, options.horizon_steps, beats, options.engine)
     shift = _shift(one, values, row, panel, options)
@@ -199,11 +199,6 @@ def _common(one: Series, values: Any, options: ForecastOptions) -> dict[str, Any
 
 def _by_level(options: ForecastOptions, values: list[Any]) -> dict[str, Any]:
     return {str(level): value for level, value in zip(options.quantiles, values)}
-
-
-def _trailing_gaps(values: Any) -> int:
-    known = np.flatnonzero(np.isfinite(values))
-    return int(values.size - 1 - known[-1]) if known.size else int(values.size)
 
 
 def _names(names: list[str], most: int = 5) -> str:

@@ -35,7 +35,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     TrainingPanel,
     train,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import make_panel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel_forecast import (
     forecast_panel,
 )
@@ -129,8 +128,8 @@ def train_network(tasks: Sequence[Task], options: ForecastOptions) -> TrainedLst
 
     The heads lie equally far back in all of them, so that no backtest meets what another series' head knew.
     """
-    back = max((task.panel.length - task.layout.head for task in tasks), default=0)
-    panels = [make_panel(task.values, task.periods) for task in tasks]
+    panels = [task.panel for task in tasks]
+    back = max((panel.length - task.layout.head for panel, task in zip(panels, tasks)), default=0)
     return train(
         [TrainingPanel(panel, max(0, panel.length - back)) for panel in panels],
         options.horizon_steps,

@@ -71,6 +71,12 @@ def trim(values: Any) -> int:
     return int(told[0]) if told.size else 0
 
 
+def trailing_gaps(values: Any) -> int:
+    """How many samples are missing at the end; all of them where none is known."""
+    known = np.flatnonzero(np.isfinite(values))
+    return int(values.size - 1 - known[-1]) if known.size else int(values.size)
+
+
 def make_panel(rows: Sequence[Any], periods: tuple[int, ...]) -> Panel:
     """A panel from equally long (n,) arrays with NaN for gaps."""
     raw = np.stack([np.asarray(row, dtype=np.float64) for row in rows])

@@ -50,7 +50,6 @@ MAX_ITERATIONS = 50
 
 # An autoregressive or moving-average root this close to the unit circle is a fit that ran away.
 LEAST_ROOT = 1.001
-DEFAULT_BUDGET_SECONDS = 2.0
 
 Fitted = Callable[[int, int], Any]
 
@@ -67,7 +66,7 @@ class StatsmodelsForecaster:
     def __init__(self, options: ForecastOptions, periods: tuple[int, ...]) -> None:
         self._engine = options.engine
         self._order: Optional[tuple[int, int, int]] = options.order
-        self._budget_seconds = float(getattr(options, "search_budget_seconds", DEFAULT_BUDGET_SECONDS))
+        self._budget_seconds = options.search_budget_seconds
         self._seasonal_order = _seasonal_order(options, periods)
         self._waves = () if self._seasonal_order[3] else _waves(periods)
         self.names: tuple[str, ...] = (self._name(),)

@@ -24,7 +24,12 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     Layout,
     lay_out,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel, make_panel, trim
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import (
+    Panel,
+    make_panel,
+    trailing_gaps,
+    trim,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import (
     ForecastOptions,
     periods_for,
@@ -80,7 +85,7 @@ def make_tasks(
     short = []
     for one in ordered:
         values, periods = recent_part(one, options)
-        skipped = 0 if options.uses_lstm else gap_at_the_end(values)
+        skipped = 0 if options.uses_lstm else trailing_gaps(values)
         if skipped > most_skipped(options):
             skipped = 0
         values = values[: values.size - skipped]
@@ -114,12 +119,6 @@ def recent_part(one: Series, options: ForecastOptions) -> tuple[Any, tuple[int, 
         begun = max(begun, values.size - most)
     kept = values[begun:]
     return kept, periods_for(options, one.step_seconds, kept.size)
-
-
-def gap_at_the_end(values: Any) -> int:
-    """How many samples are missing at the end; 0 where all are."""
-    known = np.flatnonzero(np.isfinite(values))
-    return int(values.size - 1 - known[-1]) if known.size else 0
 
 
 def most_skipped(options: ForecastOptions) -> int:

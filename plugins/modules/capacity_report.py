@@ -123,8 +123,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.p
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.source import (
     plotly_js,
     read_inputs,
-    store,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -142,7 +142,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     inputs = read_inputs(params)
     content = render(inputs, plotly_js=plotly_js()).encode("utf-8")
     return {
-        "changed": store(params["dest"], content, dry=check_mode),
+        "changed": store_content(params["dest"], content, dry=check_mode),
         "dest": params["dest"],
         "bytes": len(content),
         "summary": summary(inputs),

@@ -244,13 +244,14 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     # One thread: the same input then gives the same bytes everywhere.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     require("numpy", purpose="Sharing a capacity")
+    from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import canonical_bytes
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing.document import (
         as_document,
-        store,
         summarise,
     )
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing.share import divide
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing.tasks import parse_instance
+    from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content
 
     document = as_document(divide(parse_instance(params)))
     result: dict[str, Any] = {
@@ -261,7 +262,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         result["shares"] = document["shares"]
     if params.get("dest"):
         result["dest"] = params["dest"]
-        result["changed"] = store(params["dest"], document, dry=check_mode)
+        result["changed"] = store_content(params["dest"], canonical_bytes(document), dry=check_mode)
     return result
 
 

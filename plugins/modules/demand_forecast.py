@@ -348,10 +348,10 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     require("numpy", purpose="Forecasting")
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.files import (
         figures,
-        store,
         summarise,
     )
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.request import forecast_request
+    from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_dated
 
     document = forecast_request(params)
     result: dict[str, Any] = {
@@ -362,7 +362,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     }
     if params.get("dest"):
         result["dest"] = params["dest"]
-        result["changed"] = store(params["dest"], document, now=clock.now(), dry=check_mode)
+        result["changed"] = store_dated(params["dest"], document, now=clock.now(), dry=check_mode)
     return result
 
 

@@ -244,7 +244,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core import c
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.backtest_page import render
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.source import plotly_js
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.source import store as store_page
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content, store_dated
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -288,7 +288,6 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         figures,
         summarise,
     )
-    from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.files import store
 
     script = plotly_js() if params.get("page_dest") else ""
     found = evaluate_request(params)
@@ -303,10 +302,10 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     }
     if params.get("dest"):
         result["dest"] = params["dest"]
-        store(params["dest"], document, now=clock.now(), dry=check_mode)
+        store_dated(params["dest"], document, now=clock.now(), dry=check_mode)
     if params.get("page_dest"):
         page = render(document, found.courses, found.reasons, title=params["title"], summary=summary, plotly_js=script)
-        store_page(params["page_dest"], page.encode("utf-8"), dry=check_mode)
+        store_content(params["page_dest"], page.encode("utf-8"), dry=check_mode)
         result["page_dest"] = params["page_dest"]
     return result
 

@@ -218,6 +218,7 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_dated, stored_content
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -271,7 +272,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     result["changed"] = False
     dest = params.get("dest")
     if diff:
-        before = files.stored_content(dest) if dest else None
+        before = stored_content(dest) if dest else None
         result["diff"] = {
             "before": "".join(f"{line}\n" for line in files.run_lines(before or {})),
             "after": "".join(f"{line}\n" for line in files.run_lines(document)),
@@ -280,7 +281,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         }
     if dest:
         result["dest"] = dest
-        result["changed"] = files.store(dest, document, now=clock.now(), dry=check_mode)
+        result["changed"] = store_dated(dest, document, now=clock.now(), dry=check_mode)
     else:
         result["schedule"] = document
     return result

@@ -25,9 +25,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduli
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.schedule_document import (
     run_lines,
     schedule_document,
-    store,
-    stored_content,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_dated, stored_content
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = json.loads((ROOT / "docs/schemas/schedule.schema.json").read_text(encoding="utf-8"))
@@ -174,16 +173,16 @@ def test_no_jobs_make_a_document_and_no_figure():
 def test_it_is_stored_once_and_changed_by_content_alone(tmp_path):
     path = tmp_path / "schedule.json"
     document = document_of([job("a", 4, 0, 2, accelerators=2)], free("x", [2, 2]))
-    assert store(str(path), document, now=START, dry=True) is True
+    assert store_dated(str(path), document, now=START, dry=True) is True
     assert not path.exists()
-    assert store(str(path), document, now=START, dry=False) is True
+    assert store_dated(str(path), document, now=START, dry=False) is True
     content = path.read_bytes()
-    assert store(str(path), document, now=START + 99, dry=False) is False
+    assert store_dated(str(path), document, now=START + 99, dry=False) is False
     assert path.read_bytes() == content
     assert stored_content(str(path)) == document
-    assert store(str(path), {**document, "summary": "other"}, now=START + 99, dry=False) is True
+    assert store_dated(str(path), {**document, "summary": "other"}, now=START + 99, dry=False) is True
     path.write_text("{", encoding="utf-8")
-    assert store(str(path), document, now=START, dry=False) is True
+    assert store_dated(str(path), document, now=START, dry=False) is True
     assert run_lines(document) == [f"a: 2 x from {at(0)} to {at(2)}"]
 
 

@@ -6,37 +6,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
-
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
-    canonical_bytes,
-    read_document,
-    write_atomically,
-)
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-
-
-def store(path: str, document: Mapping[str, Any], *, now: float, dry: bool) -> bool:
-    """Write the forecast with ``created_at``, unless the file says the same already.
-
-    Args:
-        path: destination.
-        document: the forecast without ``created_at``.
-        now: epoch seconds.
-        dry: only tell.
-
-    Returns:
-        Whether the file changed, or would.
-    """
-    path = os.path.abspath(os.path.expanduser(path))
-    if _content(path) == canonical_bytes(document):
-        return False
-    if not dry:
-        write_atomically(path, canonical_bytes({**document, "created_at": format_moment(now)}))
-    return True
 
 
 def summarise(document: Mapping[str, Any]) -> str:
@@ -65,19 +36,6 @@ def figures(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         }
         for name, fields in document["series"].items()
     }
-
-
-def _content(path: str) -> bytes | None:
-    """The canonical bytes of the forecast at ``path`` without ``created_at``; None when there is none to compare."""
-    if not os.path.exists(path):
-        return None
-    try:
-        found = read_document(path, what="forecast")
-    except InputError:
-        return None  # whatever it is, it is not this forecast, and dest says to replace it
-    if not isinstance(found, dict):
-        return None
-    return canonical_bytes({key: value for key, value in found.items() if key != "created_at"})
 
 
 def _span(seconds: int) -> str:

@@ -15,7 +15,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
     expect_number,
     file_digest,
     read_document,
-    write_atomically,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import read_plan
@@ -66,17 +65,6 @@ def plotly_js() -> str:
         MissingLibraryError: plotly is absent or too old.
     """
     return str(require("plotly.offline", purpose="The report").get_plotlyjs())
-
-
-def store(path: str, content: bytes, *, dry: bool) -> bool:
-    """Write the page unless the file holds these bytes already; with ``dry`` only tell. Returns whether it differs."""
-    if not dry:
-        return write_atomically(path, content)
-    try:
-        with open(os.path.expanduser(path), "rb") as stream:
-            return stream.read() != content
-    except OSError:
-        return True
 
 
 def _forecast_warnings(

@@ -7,18 +7,13 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
     GENERATOR,
-    canonical_bytes,
-    read_document,
-    write_atomically,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.feasibility import Answer
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.outcome import Slot
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.reasons import (
@@ -74,38 +69,6 @@ def schedule_document(schedule: Schedule, answer: Answer | None, *, inputs: Mapp
     }
     document["summary"] = _summary(document)
     return document
-
-
-def store(path: str, document: Mapping[str, Any], *, now: float, dry: bool) -> bool:
-    """Write the schedule with ``created_at``, unless the file says the same already.
-
-    Args:
-        path: destination.
-        document: the schedule without ``created_at``.
-        now: epoch seconds.
-        dry: only tell.
-
-    Returns:
-        Whether the file changed, or would.
-    """
-    path = os.path.abspath(os.path.expanduser(path))
-    if stored_content(path) == dict(document):
-        return False
-    if not dry:
-        write_atomically(path, canonical_bytes({**document, "created_at": format_moment(now)}))
-    return True
-
-
-def stored_content(path: str) -> dict[str, Any] | None:
-    """The schedule at ``path`` without ``created_at``; None when there is none to compare."""
-    path = os.path.abspath(os.path.expanduser(path))
-    if not os.path.exists(path):
-        return None
-    try:
-        found = read_document(path, what="schedule")
-    except InputError:
-        return None  # whatever it is, it is not this schedule, and dest says to replace it
-    return {key: value for key, value in found.items() if key != "created_at"} if isinstance(found, dict) else None
 
 
 def run_lines(document: Mapping[str, Any]) -> list[str]:

@@ -7,14 +7,11 @@
 from __future__ import annotations
 
 import math
-import os
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
     GENERATOR,
-    canonical_bytes,
     digest,
-    write_atomically,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing.problem import Instance
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing.share import Shares
@@ -48,18 +45,6 @@ def as_document(shares: Shares) -> dict[str, Any]:
         "shortages": _shortages(shares),
         "solver": {"method": division.method, "residual": _plain(division.residual)},
     }
-
-
-def store(path: str, document: dict[str, Any], *, dry: bool) -> bool:
-    """Write the document unless the file says the same already; with ``dry`` only tell. Returns whether it differs."""
-    content = canonical_bytes(document)
-    if not dry:
-        return write_atomically(path, content)
-    try:
-        with open(os.path.expanduser(path), "rb") as stream:
-            return stream.read() != content
-    except OSError:
-        return True
 
 
 def summarise(document: dict[str, Any]) -> str:

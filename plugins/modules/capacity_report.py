@@ -16,7 +16,8 @@ description:
     own scripts.
   - The page says in words what was decided and what it costs, shows for each model the history, the forecast with its
     interval and the capacity, draws which replica is on which accelerator of which host, and lists the actions by wave,
-    the shortages with their price, the limits that could not be kept and the digests of the files behind it.
+    the shortages with their price, the limits that could not be kept and the digests of the files behind it. Where the
+    plan looks ahead it shows what is expected by period, and with O(schedule) when each job runs.
   - The page shows what the files say and computes nothing anew. A plan file that was changed by hand is refused.
 requirements:
   - plotly >= 6.0
@@ -47,6 +48,11 @@ options:
       - The forecast (JSON) as M(modelops.datacenter.demand_forecast) writes it, the one the plan was made from.
       - Without it the page has no forecast lines and no accuracy.
     type: path
+  schedule:
+    description:
+      - The schedule of jobs (JSON) as M(modelops.datacenter.job_schedule) writes it, made on this plan.
+      - Without it the page has no section on jobs.
+    type: path
   history:
     description:
       - The demand history with the columns C(series), C(timestamp) (ISO 8601, UTC) and C(value) (requests/s), as CSV,
@@ -71,6 +77,7 @@ seealso:
   - module: modelops.datacenter.capacity_plan
   - module: modelops.datacenter.demand_forecast
   - module: modelops.datacenter.demand_history_info
+  - module: modelops.datacenter.job_schedule
 """
 
 EXAMPLES = r"""
@@ -130,6 +137,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module i
 ARGUMENT_SPEC: dict[str, Any] = {
     "plan": {"type": "path", "required": True},
     "forecast": {"type": "path"},
+    "schedule": {"type": "path"},
     "history": {"type": "path"},
     "history_days": {"type": "float", "default": 7},
     "title": {"type": "str", "default": "Capacity plan"},

@@ -66,11 +66,14 @@ options:
   hosts:
     description:
       - Host records, a list or the path of a JSON file with one, as for M(modelops.datacenter.capacity_plan).
-      - All accelerators of hosts that take new work are free but those in use by the placements of O(plan).
+      - All accelerators of hosts that take new work are free but those that O(plan) uses.
     type: raw
   plan:
     description:
       - The plan that M(modelops.datacenter.capacity_plan) wrote, or its path. Used with O(hosts).
+      - Where it looks ahead (O(modelops.datacenter.capacity_plan#module:periods)), its outlook says what is free on each
+        host later; a period has what is free in all periods of the plan it touches. Beyond the outlook a host counts
+        with the fewest it has free in any of them.
     type: raw
   start:
     description:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "report"))
 import report_samples
 from report_browser import Browser, find_chromium
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.gantt import gantt
+from ansible_collections.modelops.datacenter.plugins.modules import job_schedule
 from ansible_collections.modelops.datacenter.plugins.modules.capacity_report import execute
 
 pytestmark = [
@@ -23,6 +26,7 @@ pytestmark = [
 ]
 
 SCREENS = [(390, 844), (768, 1024), (1440, 900)]
+AT = "2026-11-23T{:02d}:00:00Z"
 HOSTILE = "</script><script>document.title='owned'</script><img src=https://example.invalid/x onerror=alert(1)>"
 
 
@@ -148,6 +152,41 @@ def test_names_that_are_markup_stay_names(browser, tmp_path):
     _show(browser, "#model-1")
     assert browser.evaluate("document.title") == HOSTILE
     assert browser.evaluate("document.images.length") == 0
+    assert browser.evaluate("document.documentElement.dataset.overflow") == "0"
+    _quiet(browser, path)
+
+
+def _jobs(names):
+    """A real schedule: the last job of three cannot be on time."""
+    capacity = [{"start": AT.format(18), "end": AT.format(23), "accelerator_type": "l40s-48gb", "accelerators": 4}]
+    capacity += [{**capacity[0], "accelerator_type": "h100-80gb", "accelerators": 2}]
+    jobs = [
+        {"name": names[0], "work_accelerator_hours": 8, "accelerators": 4, "deadline": AT.format(21), "weight": 9},
+        {"name": names[1], "work_accelerator_hours": 4, "accelerators": 2, "accelerator_types": ["h100-80gb"]},
+        {"name": names[2], "work_accelerator_hours": 12, "accelerators": 4, "deadline": AT.format(20)},
+    ]
+    params = {**dict.fromkeys(("hosts", "plan", "start", "periods")), "period_seconds": 3600, "policy": "lp"}
+    params |= {"completion_tolerance": 0.01, "feasibility": True, "time_limit_seconds": 30, "dest": None}
+    return job_schedule.execute({**params, "jobs": jobs, "capacity": capacity}, False, False)["schedule"]
+
+
+@pytest.mark.parametrize(("width", "height"), SCREENS)
+def test_the_picture_of_the_jobs_draws_every_run_and_fits(browser, tmp_path, width, height):
+    names = ["train-" + "x" * 60, HOSTILE, "late"]
+    schedule = {**_jobs(names), "created_at": AT.format(18)}
+    (tmp_path / "schedule.json").write_text(json.dumps(schedule), encoding="utf-8")
+    path = _write(tmp_path, report_samples.build(2, days=2.0), schedule=str(tmp_path / "schedule.json"))
+    browser.resize(width, height)
+    browser.open(path)
+    _show(browser, "#jobs")
+    bars = "document.querySelectorAll('#jobs .gantt .barlayer .point').length"
+    wanted = sum(len(trace["y"]) for trace in gantt(schedule)["data"] if trace["type"] == "bar")
+    assert browser.evaluate(bars) == wanted >= sum(len(fields["runs"]) for fields in schedule["jobs"].values())
+    ticks = browser.evaluate("[...document.querySelectorAll('#jobs .ytick text')].map(text => text.textContent)")
+    assert ticks[0] == "late" and len(ticks) == 3
+    assert all(len(tick) <= (34 if width >= 640 else 14) for tick in ticks)
+    assert any(tick.startswith("</script><scr") for tick in ticks)
+    assert browser.evaluate("document.title") == "Capacity plan" and browser.evaluate("document.images.length") == 0
     assert browser.evaluate("document.documentElement.dataset.overflow") == "0"
     _quiet(browser, path)
 

@@ -169,3 +169,16 @@ def test_demand_given_as_numbers_is_the_same_in_every_period():
 
 def test_lead_time_in_whole_periods():
     assert lead_periods({"a": 599.0, "b": 600.0, "c": 1900.0}, 600.0) == {"a": 0, "b": 1, "c": 3}
+
+
+@pytest.mark.parametrize("startup", [0.0, 2.2 * PERIOD])
+def test_what_serving_leaves_to_jobs_is_told_by_host(startup):
+    """Eight accelerators a host, six requests/s a replica: what serves and what starts is taken, the rest is free."""
+    document = plan([12.0, 12.0, 12.0, 60.0, 60.0], hosts=2, startup=startup)
+    now = {name: 8 - count(document, host=name) for name in ("h0", "h1")}
+    totals = []
+    for period in document["outlook"]["periods"]:
+        assert all(period["free_accelerators"][name] != now[name] for name in period["free_accelerators"])
+        totals.append(sum({**now, **period["free_accelerators"]}.values()))
+    # ten replicas from the fourth period on; those that take two periods to start occupy their hosts from the second
+    assert totals == ([14, 14, 6, 6] if startup == 0.0 else [6, 6, 6, 6])

@@ -65,26 +65,38 @@ def test_what_is_not_served_is_named(situation):
         assert document["fairness"][name] == pytest.approx(min(1.0, served / wanted) if wanted else 1.0, abs=1e-5)
 
 
+WAYS = st.sampled_from(
+    [
+        {"objective": "weighted"},
+        {"objective": "lexicographic"},
+        {"objective": "weighted", "periods": 3},
+        {"objective": "weighted", "method": "columns"},
+        {"objective": "weighted", "response_time_price": 1e-4},
+    ]
+)
+
+
 @relaxed
-@given(situations(), st.sampled_from(["weighted", "lexicographic"]))
-def test_an_applied_plan_is_a_fixed_point(situation, objective):
+@given(situations(), WAYS)
+def test_an_applied_plan_is_a_fixed_point(situation, way):
     hosts, models, demand, current = situation
-    first = plan(hosts, models, demand, current, objective=objective)
-    again = plan(hosts, models, demand, first["placements"], objective=objective)
+    first = plan(hosts, models, demand, current, **way)
+    again = plan(hosts, models, demand, first["placements"], **way)
     assert [one for one in again["actions"] if one["action"] != "keep"] == []
     assert again["shortages"] == first["shortages"]
 
 
 @relaxed
-@given(situations(), st.randoms(use_true_random=False))
-def test_the_order_of_records_does_not_matter(situation, shuffler: random.Random):
+@given(situations(), WAYS, st.randoms(use_true_random=False))
+def test_the_order_of_records_does_not_matter(situation, way, shuffler: random.Random):
     hosts, models, demand, current = situation
-    expected = plan(hosts, models, demand, current)
+    expected = plan(hosts, models, demand, current, **way)
     shuffler.shuffle(hosts)
     shuffler.shuffle(current)
     names = list(models)
     shuffler.shuffle(names)
-    shuffled = plan(hosts, {name: models[name] for name in names}, {name: demand[name] for name in names}, current)
+    turned = ({name: of[name] for name in names} for of in (models, demand))
+    shuffled = plan(hosts, *turned, current, **way)
     assert shuffled == expected
 
 

@@ -19,6 +19,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
     PlanRefusedError,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report import source
+from ansible_collections.modelops.datacenter.plugins.modules import job_schedule
 from ansible_collections.modelops.datacenter.plugins.modules.capacity_report import execute
 
 
@@ -69,6 +70,35 @@ def test_a_plan_changed_by_hand_is_refused(params):
         json.dump(plan, stream)
     with pytest.raises(PlanRefusedError, match="changed since it was written"):
         execute(params, False, False)
+
+
+def _schedule(path, plan_path):
+    with open(plan_path, encoding="utf-8") as stream:
+        plan = json.load(stream)
+    options = dict.fromkeys(job_schedule.ARGUMENT_SPEC) | {"period_seconds": 3600, "policy": "lp"}
+    options |= {"completion_tolerance": 0.01, "feasibility": True, "time_limit_seconds": 30, "dest": str(path)}
+    jobs = [{"name": "embed", "work_accelerator_hours": 2, "deadline": "2026-11-24T00:00:00Z"}]
+    start = "2026-11-23T18:00:00Z"
+    job_schedule.execute({**options, "jobs": jobs, "hosts": plan["hosts"], "plan": plan, "start": start}, False, False)
+
+
+def test_a_schedule_of_jobs_is_shown_and_must_be_of_this_plan(params, tmp_path):
+    path = tmp_path / "schedule.json"
+    _schedule(path, params["plan"])
+    assert execute({**params, "schedule": str(path)}, False, False)["warnings"] == []
+    with open(params["dest"], encoding="utf-8") as stream:
+        assert "1 of 1 job on time" in stream.read()
+    (tmp_path / "other").mkdir()
+    other = report_samples.build(2, days=2.0, seed=8).write(tmp_path / "other")
+    _schedule(path, other["plan"])
+    assert execute({**params, "schedule": str(path)}, True, False)["warnings"] == [
+        "The schedule of jobs shown here was made on another plan"
+    ]
+    with pytest.raises(PlanRefusedError, match="this is no schedule"):
+        execute({**params, "schedule": params["plan"]}, False, False)
+    path.write_text(json.dumps({**json.loads(path.read_text()), "jobs": {"a": {"status": 1}}}))
+    with pytest.raises(PlanRefusedError, match=r"jobs\.a\.status is 1, which is not a text"):
+        execute({**params, "schedule": str(path)}, False, False)
 
 
 @pytest.mark.parametrize("name", ["plan", "forecast", "history"])

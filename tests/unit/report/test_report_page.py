@@ -163,6 +163,32 @@ def test_regions_are_figures_of_their_own_model():
     assert "1 forecast series without a model in the plan: unknown" in text
 
 
+def _outlook(sample):
+    name = sorted(sample.plan["demand"])[0]
+    period = {"starts": 2, "stops": 0, "cost_per_hour": 9.5, "shortages": {name: 1.25}, "reasons": [f"{name}: up"]}
+    periods = [
+        {**period, "begins_after_seconds": 3600.0 * t, "replicas": {name: {"h100-80gb": 30, "h100-80gb like gpu-9": t}}}
+        for t in (1, 2)
+    ]
+    return {**sample.plan, "outlook": {"period_seconds": 3600.0, "periods": periods}}, name
+
+
+def test_what_is_expected_later_is_shown_by_period_by_model_and_as_a_line(sample):
+    assert 'id="outlook"' not in _render(sample) and 'id="jobs"' not in _render(sample)
+    plan, name = _outlook(sample)
+    page = Page(render(ReportInputs(plan, sample.forecast, sample.history), plotly_js=NO_PLOTLY))
+    text = " ".join(page.words)
+    assert "until 2026-11-23 21:00 UTC, in periods of 1 h" in text and f"{name}: up" in text
+    assert "#outlook" in page.attributes("href")
+    figures = [json.loads(one) for kind, one in page.scripts if kind == "application/json"]
+    lines = [trace for figure in figures for trace in figure["data"] if trace["meta"] == "expected"]
+    rate = plan["models"][name]["capacity"]["h100-80gb"]["requests_per_second"]
+    wanted = [plan["capacity"][name]["planned_requests_per_second"], 31 * rate, 32 * rate, 32 * rate]
+    assert len(lines) == len(figures) and any(
+        line["y"] == [pytest.approx(value, rel=1e-3) for value in wanted] for line in lines
+    )
+
+
 def _luminance(colour):
     channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]

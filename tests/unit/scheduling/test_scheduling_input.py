@@ -166,3 +166,56 @@ def test_limits_are_the_largest_allowed_size_that_fits_one_bin():
     assert problem.limit[:, 0].tolist() == [[0, 8, 0, 16], [7, 7, 0, 7]]
     np.testing.assert_allclose(problem.usable[0], [0, 0.5, 1, 1])
     np.testing.assert_allclose(problem.on_time[0], [0, 0.5, 1, 0])
+
+
+OUTLOOK = {
+    "as_of": at(0.5),
+    "outlook": {
+        "period_seconds": 3600,
+        "periods": [
+            {"begins_after_seconds": 3600, "free_accelerators": {"n1": 1, "n4": 2}},
+            {"begins_after_seconds": 7200, "free_accelerators": {"n2": 3, "n3": 4}},
+        ],
+    },
+}
+
+
+def test_periods_have_what_is_free_in_all_of_the_plan_periods_they_touch():
+    """The plan's periods begin at half past; the third ends at 03:30, and beyond it the fewest of all counts."""
+    problem, inputs = read_problem(
+        {**OPTIONS, "jobs": [], "hosts": HOSTS, "plan": {**PLAN, **OUTLOOK}, "start": at(0), "periods": 5}, now=START
+    )
+    bins = dict(zip((host for _type, host in problem.capacity.bins), problem.capacity.free.tolist()))
+    assert bins["n1"] == [5, 1, 1, 1, 1]  # touched from 01:30, free again from 02:30, unknown from 03:30
+    assert bins["n2"] == [8, 8, 3, 3, 3]
+    assert bins["n3"] == [0, 0, 0, 0, 0]  # draining
+    assert bins["n4"] == [4, 2, 2, 2, 2]
+    without, digests = read_problem(
+        {**OPTIONS, "jobs": [], "hosts": HOSTS, "plan": PLAN, "start": at(0), "periods": 5}, now=START
+    )
+    assert without.capacity.free.max(axis=1).tolist() == without.capacity.free.min(axis=1).tolist()
+    assert digests["plan"] != inputs["plan"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"as_of": None}, "plan: the created_at"),
+        ({"outlook": {"period_seconds": 0, "periods": []}}, "period_seconds must be at least 1"),
+        ({"outlook": {"period_seconds": 60, "periods": [{}]}}, "plan.outlook.periods[0]: begins_after_seconds"),
+        (
+            {
+                "outlook": {
+                    "period_seconds": 60,
+                    "periods": [{"begins_after_seconds": 60, "free_accelerators": {"n1": "x"}}],
+                }
+            },
+            "free accelerators of n1 must be a number",
+        ),
+    ],
+)
+def test_a_broken_outlook_is_one_clear_message(change, words):
+    plan = {**PLAN, **OUTLOOK, **change}
+    with pytest.raises(InputError) as caught:
+        read_problem({**OPTIONS, "jobs": [], "hosts": HOSTS, "plan": plan, "start": at(0), "periods": 5}, now=START)
+    assert words in str(caught.value)

@@ -38,15 +38,30 @@ def class_labels(classes: Sequence[HostClass]) -> list[str]:
 
 
 def outlook_record(
-    problem: Problem, path: Array, demands: Sequence[Mapping[str, ModelDemand]], period_seconds: float
+    problem: Problem,
+    path: Array,
+    demands: Sequence[Mapping[str, ModelDemand]],
+    period_seconds: float,
+    free: Sequence[Mapping[str, int]],
 ) -> dict[str, Any] | None:
-    """The later periods of ``path``, replicas of shape (T, P); None for a plan of one period."""
+    """The later periods of ``path``, replicas of shape (T, P); None for a plan of one period.
+
+    Args:
+        problem: the arrays of the plan.
+        path: what serves.
+        demands: what was planned for in each period.
+        period_seconds: how long a period is.
+        free: accelerators serving leaves free in each later period, by host where that changes.
+    """
     if len(path) < 2:
         return None
     labels = class_labels(problem.classes)
     return {
         "period_seconds": period_seconds,
-        "periods": [_period(problem, labels, t, path, demands, period_seconds) for t in range(1, len(path))],
+        "periods": [
+            {**_period(problem, labels, t, path, demands, period_seconds), "free_accelerators": dict(free[t - 1])}
+            for t in range(1, len(path))
+        ],
     }
 
 

@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.allocate import Allocation
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.expected_hosts import (
+    later_free_accelerators,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.marginal import host_values
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.outlook import (
     class_labels,
@@ -75,7 +78,13 @@ def decision_record(
         "expected_response_time_seconds": {
             name: _response_time(types.get(name, {}), models[name], demands[name]) for name in models
         },
-        "outlook": outlook_record(allocation.problem, counts.path, periods, period_seconds),
+        "outlook": outlook_record(
+            allocation.problem,
+            counts.path,
+            periods,
+            period_seconds,
+            later_free_accelerators(allocation.problem, counts.path, hosts_list, target),
+        ),
         "marginal_values": _marginal_values(allocation),
         "solver": {
             "method": counts.method,

@@ -13,8 +13,9 @@ its capacity map.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model, Replica
 
 RESOURCES = ("accelerators", "GiB of accelerator memory", "CPU cores", "GiB of memory", "replica slots")
 CPU_TYPE = "cpu"
@@ -86,3 +87,15 @@ def _times(available: float, taken: float) -> float:
     if taken <= 0:
         return float(MAX_REPLICAS_PER_HOST)
     return float(min(MAX_REPLICAS_PER_HOST, math.floor(min(available / taken, 1e9) * (1 + TOLERANCE) + TOLERANCE)))
+
+
+def free_accelerators(hosts: Sequence[Host], replicas: Sequence[Replica]) -> dict[str, int]:
+    """Accelerators that no replica uses, not even a share of, on hosts that take something new; by name of host."""
+    taken: dict[str, set[int]] = {}
+    for replica in replicas:
+        taken.setdefault(replica.host, set()).update(replica.accelerators)
+    return {
+        host.name: sum(1 for index in range(host.accelerator_count) if index not in taken.get(host.name, ()))
+        for host in sorted(hosts, key=lambda one: one.name)
+        if host.accelerator_count and host.takes_new_replicas
+    }

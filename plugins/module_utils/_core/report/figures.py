@@ -63,6 +63,7 @@ def figure(
     """
     future = _forecast_traces(forecast) if forecast else []
     end = max([as_of + model.lead_time_seconds, *([_forecast_end(forecast)] if forecast else [])])
+    end = max([end, *(as_of + after for after, _rate in model.expected)])
     near = as_of - max(3 * (end - as_of), DAY_SECONDS)
     past, first, every = _history_traces(history, as_of - history_days * DAY_SECONDS, near, points)
     if not future and not past:
@@ -178,9 +179,15 @@ def _capacity_traces(model: ModelView, as_of: float, end: float) -> list[dict[st
         traces.append(_steps("running", "Running capacity", [as_of, end], [model.running] * 2))
     if model.planned is not None:
         before = model.planned if model.running is None else model.running
+        until = max(ready, as_of + model.expected[0][0]) if model.expected else end
         traces.append(
-            _steps("planned", "Planned capacity", [as_of, ready, end], [before, model.planned, model.planned])
+            _steps("planned", "Planned capacity", [as_of, ready, until], [before, model.planned, model.planned])
         )
+    if model.expected:
+        first, rates = as_of + model.expected[0][0], [rate for _after, rate in model.expected]
+        begin = ([first], [model.planned]) if model.planned is not None else ([], [])
+        times = [as_of + after for after, _rate in model.expected]
+        traces.append(_steps("expected", "Expected capacity", [*begin[0], *times], [*begin[1], *rates]))
     if model.target is not None:
         traces.append(_steps("level", "Planned for", [as_of, end], [model.target] * 2))
     return traces

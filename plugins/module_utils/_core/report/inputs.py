@@ -60,6 +60,20 @@ PLAN_SHAPE: dict[str, Any] = {
     "fairness?": {"*": OPTIONAL_NUMBER},
     "cost_per_hour?": NUMBER,
     "expected_response_time_seconds?": {"*": OPTIONAL_NUMBER},
+    "outlook?": {
+        "period_seconds": NUMBER,
+        "periods": [
+            {
+                "begins_after_seconds": NUMBER,
+                "replicas": {"*": {"*": int}},
+                "starts": int,
+                "stops": int,
+                "cost_per_hour": NUMBER,
+                "shortages": {"*": NUMBER},
+                "reasons?": [str],
+            }
+        ],
+    },
     "solver?": dict,
     "hosts?": [
         {
@@ -94,6 +108,28 @@ FORECAST_SHAPE: dict[str, Any] = {
     },
     "warnings?": [str],
 }
+SCHEDULE_SHAPE: dict[str, Any] = {
+    "start": str,
+    "end": str,
+    "policy": str,
+    "summary": str,
+    "inputs?": dict,
+    "figures": {"*": OPTIONAL_NUMBER},
+    "jobs": {
+        "*": {
+            "status": str,
+            "weight": NUMBER,
+            "work_accelerator_hours": NUMBER,
+            "start?": str,
+            "finish?": str,
+            "deadline?": str,
+            "lateness_seconds?": NUMBER,
+            "reason?": str,
+            "runs": [{"start": str, "end": str, "accelerator_type": str, "accelerators": int, "host?": str}],
+        }
+    },
+    "warnings?": [str],
+}
 
 
 class Series(Protocol):
@@ -113,7 +149,7 @@ class Series(Protocol):
 class ReportInputs:
     """Everything the page is made from; same inputs, same bytes.
 
-    ``digests`` maps a word (plan, forecast, history) to the digest of the file shown.
+    ``digests`` maps a word (plan, forecast, history, schedule) to the digest of the file shown.
     """
 
     plan: Mapping[str, Any]
@@ -123,6 +159,7 @@ class ReportInputs:
     history_days: float = 7.0
     digests: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
+    schedule: Mapping[str, Any] | None = None
 
 
 def check_plan(document: Any, *, where: str) -> Mapping[str, Any]:
@@ -141,6 +178,15 @@ def check_forecast(document: Any, *, where: str) -> Mapping[str, Any]:
         PlanRefusedError: another kind or schema, or a field of another shape.
     """
     return _checked(document, "forecast", FORECAST_SHAPE, where, "Write the forecast again with demand_forecast")
+
+
+def check_schedule(document: Any, *, where: str) -> Mapping[str, Any]:
+    """``document`` when it is a schedule of jobs this page can show.
+
+    Raises:
+        PlanRefusedError: another kind or schema, or a field of another shape.
+    """
+    return _checked(document, "schedule", SCHEDULE_SHAPE, where, "Write the schedule again with job_schedule")
 
 
 def _checked(document: Any, kind: str, shape: Mapping[str, Any], where: str, remedy: str) -> Mapping[str, Any]:

@@ -136,6 +136,7 @@ def _key(model: ModelView, series: str, figure: Mapping[str, Any]) -> str:
         "interval_high": (f"Forecast {levels[0]} to {levels[1]}" if levels else "", ""),
         "running": ("Runs now", words.number(model.running)),
         "planned": ("Planned capacity", words.number(model.planned)),
+        "expected": ("Expected later", ""),
         "level": (f"Planned for ({model.basis})" if model.basis else "Planned for", words.number(model.target)),
     }
     roles = {trace["meta"] for trace in figure["data"]}

@@ -17,7 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.report import models, tables, words
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.report import (
+    jobs,
+    models,
+    outlook,
+    tables,
+    words,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.figures import figure, point_limit
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.inputs import ReportInputs
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.markup import (
@@ -36,6 +42,8 @@ SECTIONS = (
     ("actions", "Actions"),
     ("placement", "Placement"),
     ("models", "Models"),
+    ("outlook", "Outlook"),
+    ("jobs", "Jobs"),
     ("why", "Why"),
     ("fleet", "Fleet"),
     ("provenance", "Provenance"),
@@ -56,11 +64,14 @@ def render(inputs: ReportInputs, *, plotly_js: str) -> str:
         "actions": tables.actions(inputs.plan, view),
         "placement": placement_picture(view),
         "models": _models(inputs, view),
+        "outlook": outlook.section(inputs.plan, view, _as_of(inputs)) if inputs.plan.get("outlook") else "",
+        "jobs": jobs.section(inputs.schedule) if inputs.schedule else "",
         "why": bullets(inputs.plan.get("reasons") or ["The plan gives no further reasons."]),
         "fleet": tables.fleet(view),
         "provenance": tables.provenance(inputs),
     }
-    links = "".join(element("a", escape(title), href=f"#{name}") for name, title in SECTIONS)
+    sections = [(name, title) for name, title in SECTIONS if bodies[name]]
+    links = "".join(element("a", escape(title), href=f"#{name}") for name, title in sections)
     main = "".join(
         element(
             "section",
@@ -68,7 +79,7 @@ def render(inputs: ReportInputs, *, plotly_js: str) -> str:
             id=name,
             aria_labelledby=f"{name}-title",
         )
-        for name, title in SECTIONS
+        for name, title in sections
     )
     body = (
         element("a", "Skip to the content", href="#main", class_="skip")

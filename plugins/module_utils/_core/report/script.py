@@ -11,7 +11,9 @@ than the window, so that a check from outside can see all three.
 
 from __future__ import annotations
 
-SCRIPT = r"""
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.jobs_script import GANTT
+
+_SCRIPT = r"""
 (function () {
   "use strict";
   var root = document.documentElement;
@@ -41,7 +43,8 @@ SCRIPT = r"""
       median: line(colour("median"), 2.2),
       running: line(colour("running"), 2.2, "dot", "hv"),
       planned: line(colour("planned"), 2.6, "solid", "hv"),
-      level: line(colour("level"), 1.6, "dash", "hv")
+      level: line(colour("level"), 1.6, "dash", "hv"),
+      expected: line(colour("planned"), 1.8, "dot", "hv")
     };
     return figure.data.map(function (trace) {
       var full = Object.assign({ type: "scatter", mode: "lines", line: lines[trace.meta],
@@ -69,16 +72,17 @@ SCRIPT = r"""
       margin: { l: 48, r: 12, t: 18, b: 40 }, width: width, height: width ? PAPER_HEIGHT : undefined, autosize: !width,
       annotations: [{ x: shapes[0].x0, y: 1, yref: "paper", yanchor: "bottom", text: "now", showarrow: false,
         font: { size: 11, color: colour("soft") } }],
-      xaxis: Object.assign({}, axis, { type: "date", range: figure[range].slice(), showgrid: false, ticks: "outside",
+      xaxis: Object.assign({}, axis, { type: "date", range: (figure[range] || figure.whole).slice(), showgrid: false, ticks: "outside",
         tickcolor: colour("line"), nticks: (width || innerWidth) < 640 ? 5 : 10, hoverformat: "%Y-%m-%d %H:%M UTC",
         title: Object.assign({ text: "time, UTC" }, axis.title) }),
       yaxis: Object.assign({}, axis, { rangemode: "tozero", fixedrange: true, nticks: 6,
         title: Object.assign({ text: "requests/s" }, axis.title) })
     };
   }
+  /* the picture of the jobs */
   function draw(plot, width) {
-    var figure = load(plot), colour = colours();
-    Plotly.react(plot, traces(figure, colour), layout(figure, colour, width),
+    var figure = load(plot), colour = colours(), jobs = plot.classList.contains("gantt");
+    Plotly.react(plot, (jobs ? jobTraces : traces)(figure, colour), (jobs ? jobLayout : layout)(figure, colour, width),
       { displayModeBar: false, responsive: !width });
     plot.stale = false;
     drawn.add(plot);
@@ -231,3 +235,4 @@ SCRIPT = r"""
   root.dataset.ready = "true";
 })();
 """
+SCRIPT = _SCRIPT.replace("  /* the picture of the jobs */\n", GANTT.lstrip("\n"))

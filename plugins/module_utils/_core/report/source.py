@@ -23,11 +23,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.i
     Series,
     check_forecast,
     check_plan,
+    check_schedule,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.expectation import plan_digest
 
 
 def read_inputs(params: Mapping[str, Any]) -> ReportInputs:
-    """The files behind ``plan``, ``forecast`` and ``history``, checked.
+    """The files behind ``plan``, ``forecast``, ``schedule`` and ``history``, checked.
 
     Raises:
         InputError: a file is absent or cannot be read.
@@ -42,6 +44,12 @@ def read_inputs(params: Mapping[str, Any]) -> ReportInputs:
         forecast = check_forecast(read_document(path, what="forecast"), where=path)
         digests["forecast"] = file_digest(os.path.expanduser(path))
     warnings = _forecast_warnings(plan, forecast, digests)
+    schedule = None
+    if params.get("schedule"):
+        path = params["schedule"]
+        schedule = check_schedule(read_document(path, what="schedule"), where=path)
+        digests["schedule"] = file_digest(os.path.expanduser(path))
+        warnings += _schedule_warnings(plan, schedule)
     history: dict[str, Series] = {}
     if params.get("history"):
         history, noticed = _read_history(params["history"])
@@ -50,6 +58,7 @@ def read_inputs(params: Mapping[str, Any]) -> ReportInputs:
     return ReportInputs(
         plan=plan,
         forecast=forecast,
+        schedule=schedule,
         history=history,
         title=params.get("title") or ReportInputs.title,
         history_days=expect_number(params.get("history_days", 7.0), what="history_days", minimum=0.01, maximum=3660),
@@ -75,6 +84,14 @@ def _forecast_warnings(
     if forecast is None or not planned_from or planned_from in (digests["forecast"], digest(forecast)):
         return []
     return ["The forecast shown here is not the one the plan was made from"]
+
+
+def _schedule_warnings(plan: Mapping[str, Any], schedule: Mapping[str, Any]) -> list[str]:
+    """Whether the jobs were scheduled on another plan than the one they are shown with."""
+    scheduled_on = (schedule.get("inputs") or {}).get("plan")
+    if not scheduled_on or scheduled_on == plan_digest(plan):
+        return []
+    return ["The schedule of jobs shown here was made on another plan"]
 
 
 def _read_history(path: str) -> tuple[dict[str, Series], list[str]]:

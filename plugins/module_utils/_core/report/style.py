@@ -57,6 +57,7 @@ DARK = {
 }
 # Paul Tol, "Colour schemes", 2021: qualitative scheme "light", and its neutral.
 BLOCKS = ("#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#99ddff", "#44bb99", "#bbcc33", "#aaaa00")
+BLOCK_COLOURS = {f"block-{number}": colour for number, colour in enumerate(BLOCKS)}
 NEUTRAL = "#d2d6db"
 STRIPES = "repeating-linear-gradient(135deg, rgba(0, 0, 0, 0.17) 0 3px, transparent 3px 8px)"
 DOTS = "radial-gradient(rgba(0, 0, 0, 0.30) 1.3px, transparent 1.6px) 0 0 / 7px 7px"
@@ -134,6 +135,7 @@ tbody td:last-child:not(.n):not(:nth-child(n+4)) { min-width: 0 }
 .n { text-align: right; white-space: nowrap }
 thead .n { white-space: normal; width: 1%; min-width: 6rem }
 td:has(> .chip) { min-width: 8.5rem }
+.place { min-width: 11rem }
 caption small { display: block; font-weight: 400 }
 tbody tr:hover { background: var(--well) }
 thead button { border: 0; padding: 0; background: none; color: inherit; font-size: inherit; text-align: inherit }
@@ -205,6 +207,7 @@ FIGURES = """
 .thin { color: var(--soft); font-size: .8rem; margin: .2rem 0 }
 .figure { margin: .5rem 0 .2rem }
 .plot { height: 270px; margin: 0 -.4rem }
+.plot.gantt { height: auto }
 .key { list-style: none; display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; padding: 0; margin: .5rem 0 .1rem;
   font-size: .84rem; color: var(--soft) }
 .key li { display: flex; align-items: center; gap: .4rem }
@@ -216,6 +219,12 @@ FIGURES = """
 .swatch.running { border-color: var(--running); border-top-style: dotted; border-top-width: 3px }
 .swatch.planned { border-color: var(--planned); border-top-width: 3px }
 .swatch.level { border-color: var(--level); border-top-style: dashed }
+.swatch.expected { border-color: var(--planned); border-top-style: dotted }
+.swatch.run, .swatch.late_run { height: .8rem; border: 0; border-radius: 3px }
+.swatch.late_run { border: 1.5px solid var(--bad);
+  background: repeating-linear-gradient(135deg, var(--bad) 0 1.5px, var(--well) 1.5px 5px) }
+.swatch.deadline, .swatch.missed_deadline { width: 0; height: .9rem; border: 0; border-left: 3px solid var(--soft) }
+.swatch.missed_deadline { border-color: var(--bad) }
 .numbers { grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr)); gap: .6rem 1.2rem; margin: .9rem 0 .2rem;
   font-size: .9rem }
 [hidden] { display: none !important }
@@ -226,6 +235,7 @@ FIGURES = """
   .tiles > div { padding: .5rem .6rem }
   .card { padding: .2rem .8rem .9rem; border-radius: 10px }
   .plot { height: 240px; margin: 0 -.5rem }
+  .plot.gantt { height: auto }
   .hosts { grid-template-columns: 1fr }
   .numbers { grid-template-columns: 1fr 1fr }
   .ranges { margin-left: 0 }
@@ -235,6 +245,7 @@ FIGURES = """
   @page { margin: 14mm }
   html, body { font-size: 12px; background: none }
   .plot { height: 250px }
+  .plot.gantt { height: auto }
   nav, .tools, #theme, .skip, .data, .models button:not(:has(.chip)) { display: none }
   header, main { padding: 0; width: auto; max-width: none }
   .card, .host { content-visibility: visible }
@@ -275,7 +286,7 @@ def _size_rules() -> str:
 
 STYLE = "\n".join(
     (
-        f":root {{ color-scheme: light; {_variables(LIGHT)} }}",
+        f":root {{ color-scheme: light; {_variables(LIGHT)}; {_variables(BLOCK_COLOURS)} }}",
         "@media (prefers-color-scheme: dark) { :root:not([data-theme=light])"
         f" {{ color-scheme: dark; {_variables(DARK)} }} }}",
         f":root[data-theme=dark] {{ color-scheme: dark; {_variables(DARK)} }}",

@@ -23,7 +23,8 @@ class ModelView:
     ``number`` is the model's number and colour in the placement picture, 1 for the
     model that holds most accelerators. ``level`` is the highest quantile level of
     the demand and ``target`` the demand there, which is what was planned for. ``forecasts`` maps a series name (the model, or
-    ``model|region``) to its forecast record.
+    ``model|region``) to its forecast record. ``expected`` is the capacity of the outlook:
+    (seconds after the plan, requests/s), the last entry where it ends.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelView:
     served_share: float | None
     shortage: float
     forecasts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    expected: Sequence[tuple[float, float]] = ()
 
     @property
     def basis(self) -> str:
@@ -179,7 +181,22 @@ def _model_view(
         served_share=of("fairness"),
         shortage=shortage,
         forecasts=forecasts,
+        expected=_expected(plan, name, record),
     )
+
+
+def _expected(plan: Mapping[str, Any], name: str, record: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Capacity period by period; a kind of host is its accelerator type, perhaps with an example behind it."""
+    outlook = plan.get("outlook")
+    capacity = record.get("capacity") or {}
+    steps: list[tuple[float, float]] = []
+    for period in (outlook or {}).get("periods") or ():
+        rates = [
+            float((capacity.get(kind.split(" like ")[0]) or {}).get("requests_per_second") or 0.0) * int(count)
+            for kind, count in (period["replicas"].get(name) or {}).items()
+        ]
+        steps.append((float(period["begins_after_seconds"]), sum(rates)))
+    return [*steps, (steps[-1][0] + float(outlook["period_seconds"]), steps[-1][1])] if outlook and steps else []
 
 
 def _by_model(records: Records | None) -> dict[str, list[Mapping[str, Any]]]:

@@ -75,6 +75,12 @@ def moment(text: str | None) -> str:
     return f"{written[:10]} {written[11:16]}{seconds} UTC"
 
 
+def short_moment(text: str | None) -> str:
+    """``11-23 18:00``, where the year and the zone are said elsewhere."""
+    said = moment(text)
+    return said[5:-4] if said.endswith(" UTC") else said
+
+
 def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 

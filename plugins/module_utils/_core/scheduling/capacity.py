@@ -17,10 +17,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.resources import free_accelerators
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_mapping, expect_number
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.expectation import (
+    Step,
+    fewest_free,
+)
 
 try:
     import numpy as np
@@ -150,9 +155,15 @@ def parse_capacity(records: Any, *, period_seconds: int) -> FreeCapacity:
 
 
 def capacity_of_hosts(
-    hosts: Sequence[Host], placements: Sequence[Replica], *, start: float, period_seconds: int, periods: int
+    hosts: Sequence[Host],
+    placements: Sequence[Replica],
+    *,
+    start: float,
+    period_seconds: int,
+    periods: int,
+    expected: Sequence[Step] = (),
 ) -> FreeCapacity:
-    """What the replicas of a plan leave free on each host, the same in every period.
+    """What the replicas of a plan leave free on each host: the same in every period, or as ``expected``.
 
     Hosts that are draining, in maintenance or did not answer take no job. An accelerator
     that a replica shares is not free.
@@ -162,27 +173,21 @@ def capacity_of_hosts(
     """
     if periods > MOST_PERIODS:
         raise InputError(f"{periods} periods are more than {MOST_PERIODS}", where="periods", remedy="Use longer ones")
-    taken: dict[str, set[int]] = {}
-    for replica in placements:
-        taken.setdefault(replica.host, set()).update(replica.accelerators)
+    left = free_accelerators(hosts, placements)
     stock = sorted((host.accelerator_type, host.name, host) for host in hosts if host.accelerator_count)
-    free = [
-        sum(1 for index in range(host.accelerator_count) if index not in taken.get(host.name, ()))
-        if host.takes_new_replicas
-        else 0
-        for _type, _name, host in stock
-    ]
+    free = [left.get(name, 0) for _type, name, _host in stock]
     total: Counter[str] = Counter()
     cost: Counter[str] = Counter()
     for name, _host, host in stock:
         total[name] += host.accelerator_count
         cost[name] += host.cost_per_hour  # type: ignore[assignment]
     types = sorted(total)
+    moments = [start + period * period_seconds for period in range(periods + 1)]
     return FreeCapacity(
         start=start,
         period_seconds=period_seconds,
         bins=tuple((name, host) for name, host, _record in stock),
-        free=np.repeat(np.array(free, dtype=np.int64)[:, None], periods, axis=1).reshape(len(free), periods),
+        free=fewest_free([host for _type, host, _record in stock], free, expected, moments),
         types=tuple(types),
         prices=_prices(types, {name: cost[name] / total[name] for name in types}),
     )

@@ -23,7 +23,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock im
 
 MOST_JOBS = 200
 ROW_PIXELS = 22
-THINNEST = 0.35
+THINNEST = 0.5
 ORDER = {"never": 0, "unfinished": 1, "late": 2, "on_time": 3}
 
 

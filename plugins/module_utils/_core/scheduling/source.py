@@ -13,11 +13,20 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import parse_hosts, parse_replicas
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import (
+    Replica,
+    parse_hosts,
+    parse_replicas,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.capacity import (
     FreeCapacity,
     capacity_of_hosts,
     parse_capacity,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.expectation import (
+    Step,
+    expected_steps,
+    plan_digest,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.jobs import (
     Job,
@@ -72,13 +81,15 @@ def read_problem(params: Mapping[str, Any], *, now: float) -> tuple[Problem, dic
 def _on_hosts(params: Mapping[str, Any], jobs: Sequence[Job], now: float, inputs: dict[str, str]) -> FreeCapacity:
     records = documents.load(params["hosts"], what="list of hosts")
     inputs["hosts"] = _digest(records)
-    placements = []
+    placements: list[Replica] = []
+    expected: tuple[Step, ...] = ()
     if params.get("plan") is not None:
         plan = documents.expect_mapping(documents.load(params["plan"], what="plan"), what="plan", where="plan")
         if plan.get("kind") != "plan":
             raise InputError(f"this is no plan but {plan.get('kind')!r}", where="plan", remedy="Give a plan.json")
         placements = parse_replicas(plan.get("placements") or [], what="placements")
-        inputs["plan"] = _digest({"placements": plan.get("placements") or []})
+        expected = expected_steps(plan)
+        inputs["plan"] = plan_digest(plan)
     start = 60.0 * math.ceil(now / 60)
     if params.get("start"):
         start = float(round(parse_moment(params["start"], what="start", where="start")))
@@ -90,7 +101,12 @@ def _on_hosts(params: Mapping[str, Any], jobs: Sequence[Job], now: float, inputs
     if periods < 1:
         raise InputError("periods must be at least 1", where="periods")
     return capacity_of_hosts(
-        parse_hosts(records), placements, start=start, period_seconds=params["period_seconds"], periods=periods
+        parse_hosts(records),
+        placements,
+        start=start,
+        period_seconds=params["period_seconds"],
+        periods=periods,
+        expected=expected,
     )
 
 

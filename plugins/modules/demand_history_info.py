@@ -110,6 +110,15 @@ options:
     type: str
     choices: [mean, sum, max, last]
     default: mean
+  absent_series:
+    description:
+      - What becomes of a model whose source has no series, or no number in the whole time, like one that was only just
+        added to the catalogue.
+      - V(refuse) fails. V(skip) warns and goes on without it, as long as another model has a series; the plan then holds
+        that model at what runs, or at its least replicas.
+    type: str
+    choices: [refuse, skip]
+    default: refuse
   invalid_values:
     description:
       - What becomes of values no demand can have, which are negative ones, infinity, and NaN written out in a file.
@@ -253,6 +262,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "lookback_seconds": {"type": "int"},
     "until": {"type": "str"},
     "aggregation": {"type": "str", "choices": ["mean", "sum", "max", "last"], "default": "mean"},
+    "absent_series": {"type": "str", "choices": ["refuse", "skip"], "default": "refuse"},
     "invalid_values": {"type": "str", "choices": ["refuse", "gap"], "default": "refuse"},
     "dest": {"type": "path"},
 }

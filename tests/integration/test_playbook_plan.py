@@ -22,6 +22,16 @@ BIN = Path(sys.executable).parent
 AS_OF = datetime(2026, 1, 16, 6, 0, tzinfo=timezone.utc)
 MORNING = f"{AS_OF:%Y-%m-%dT%H:%M:%SZ}"
 PERIODS = 4
+MODEL = {
+    "engine": "command",
+    "version": "1",
+    "resources": {"accelerators": 1},
+    "capacity": {"l40s-48gb": {"requests_per_second": 3.0, "service_time_seconds": 1.0}},
+    "min_replicas": 1,
+    "startup_seconds": 300,
+    "engine_args": {"command": ["/bin/true"]},
+}
+MODELS = {"chat": MODEL, "code": MODEL}
 JOBS = {
     "finetune": {
         "work_accelerator_hours": 12,
@@ -47,15 +57,6 @@ def write_history(path: Path) -> None:
 
 
 def write_inventory(root: Path) -> None:
-    model = {
-        "engine": "command",
-        "version": "1",
-        "resources": {"accelerators": 1},
-        "capacity": {"l40s-48gb": {"requests_per_second": 3.0, "service_time_seconds": 1.0}},
-        "min_replicas": 1,
-        "startup_seconds": 300,
-        "engine_args": {"command": ["/bin/true"]},
-    }
     hosts = {
         f"gpu-{zone}{number}": {
             "modelops_accelerator_type": "l40s-48gb",
@@ -72,7 +73,7 @@ def write_inventory(root: Path) -> None:
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
-        "modelops_models": {"chat": model, "code": model},
+        "modelops_models": MODELS,
         "modelops_output_dir": str(root / "output"),
         "modelops_facts_dir": f"{root}/{{{{ inventory_hostname }}}}/facts.d",
         "modelops_history": str(root / "history.csv"),
@@ -168,9 +169,14 @@ def test_every_option_of_the_solver_is_reachable(root: Path, with_jobs: str) -> 
         plan_periods=2,
         plan_period_seconds=1800,
         plan_response_time_price=0.001,
+        modelops_models=MODELS | {"novel": {**MODEL, "min_replicas": 2}},
     )
     plan = read(root, "plan")
     assert plan["solver"]["method"].startswith("linear programme, rounded and repaired")
     assert plan["solver"]["bound"] is None  # lexicographic proves none
     assert plan["outlook"]["period_seconds"] == 1800 and len(plan["outlook"]["periods"]) == 1
+    # a model the history knows nothing of is planned unforecast
+    assert plan["demand"]["novel"]["source"] == "held"
+    assert sum(one["model"] == "novel" for one in plan["placements"]) == 2
+    assert any("No demand could be read for novel" in text for text in plan["warnings"])
     assert 'id="jobs"' not in (root / "output" / "report.html").read_text(encoding="utf-8")

@@ -118,6 +118,23 @@ def refused(url: str, kind: type[ModelOpsError] = SourceUnavailableError, **opti
     return message
 
 
+def test_a_query_without_numbers_may_be_skipped_as_long_as_another_has_some(faulty: Faulty) -> None:
+    full, empty = send(200, matrix(({}, [(600, "1"), (1200, "2")]))), send(200, matrix())
+    faulty.answer = lambda handler, query: (full if query["query"] == "up" else empty)(handler, query)
+    sources = {"novel": Source("novel"), "chat-8b": Source("up")}
+    options: dict[str, Any] = {"start": 600, "end": 1200, "step_seconds": 600}
+    series, warnings = read_prometheus(Server(url=faulty.url), sources, absent_series="skip", **options)
+    assert [one.name for one in series] == ["chat-8b"]
+    assert warnings == ["novel: the history has no series of that name, or no number in it; left out"]
+    with pytest.raises(SourceUnavailableError, match="series novel: the query gave no number"):
+        read_prometheus(Server(url=faulty.url), sources, **options)
+    with pytest.raises(SourceUnavailableError, match="gave no number"):
+        read_prometheus(Server(url=faulty.url), {"novel": Source("novel")}, absent_series="skip", **options)
+    faulty.answer = send(503, {"status": "error", "error": "query timed out"})
+    with pytest.raises(SourceUnavailableError, match="HTTP 503"):  # a server that fails is no absent series
+        read_prometheus(Server(url=faulty.url, retries=0), sources, absent_series="skip", **options)
+
+
 def test_gaps_stay_gaps(faulty: Faulty) -> None:
     faulty.answer = send(200, matrix(({}, [(600, "1"), (1200, "NaN"), (2400, "0"), (3000, "2.5")])))
     series, warnings = read(faulty.url)

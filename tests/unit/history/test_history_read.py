@@ -244,6 +244,21 @@ def test_unknown_series_names_the_nearest(tmp_path: Path) -> None:
     assert "The file holds chat-8b, code-7b" in refusal(path, names=["zzz"])
 
 
+@pytest.mark.parametrize("name", ["h.csv", "h.parquet"])
+def test_an_unknown_series_may_be_skipped_as_long_as_another_is_there(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, HEAD + THREE.replace("a,", "chat-8b,"))
+    if name.endswith(".parquet"):
+        series, _unused = read_history(path)
+        path = str(tmp_path / name)
+        write_history(path, series)
+    series, warnings = read_history(path, names=["chat-8b", "novel"], absent_series="skip")
+    assert [one.name for one in series] == ["chat-8b"]
+    assert warnings == ["novel: the history has no series of that name, or no number in it; left out"]
+    assert "there is no series novel" in refusal(path, names=["novel"], absent_series="skip")
+    with pytest.raises(InputError, match="absent_series must be one of refuse, skip, not 'maybe'"):
+        read_history(path, names=["novel"], absent_series="maybe")
+
+
 def test_a_finer_step_than_the_samples_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="series a: its samples are 600 s apart, so a step of 60 s cannot be made"):
         read_history(written(tmp_path, HEAD + THREE + "a,2026-01-05T00:30:00Z,3\n"), step_seconds=60)

@@ -45,6 +45,7 @@ class Request:
         lookback_seconds: how far back from the last moment, when ``start`` is None.
         aggregation: see :func:`.table.read_history`.
         invalid_values: see :func:`.table.read_history`.
+        absent_series: see :func:`.table.read_history`.
     """
 
     src: str | None = None
@@ -56,6 +57,7 @@ class Request:
     lookback_seconds: int | None = None
     aggregation: str = "mean"
     invalid_values: str = "refuse"
+    absent_series: str = "refuse"
 
 
 def request_of(params: Mapping[str, Any]) -> Request:
@@ -80,6 +82,7 @@ def request_of(params: Mapping[str, Any]) -> Request:
         lookback_seconds=params["lookback_seconds"],
         aggregation=params["aggregation"],
         invalid_values=params["invalid_values"],
+        absent_series=params["absent_series"],
     )
 
 
@@ -114,6 +117,7 @@ def _from_file(request: Request) -> tuple[list[Series], list[str]]:
         until=request.until,
         aggregation=request.aggregation,
         invalid_values=request.invalid_values,
+        absent_series=request.absent_series,
     )
     by_name = {one.name: one for one in series}
     models = wanted or {name: name for name in by_name}
@@ -154,6 +158,7 @@ def _from_server(request: Request, now: float) -> tuple[list[Series], list[str]]
         end=end,
         step_seconds=step,
         invalid_values=request.invalid_values,
+        absent_series=request.absent_series,
     )
 
 

@@ -45,14 +45,16 @@ GZIP_MAGIC = b"\x1f\x8b"
 GZIP_LEVEL = 6
 
 
-def parse(path: str, *, wanted: Collection[str], gaps_for_invalid: bool, notes: Notes) -> Samples:
+def parse(
+    path: str, *, wanted: Collection[str], gaps_for_invalid: bool, notes: Notes, absent: str = "refuse"
+) -> Samples:
     """The wanted rows of a CSV file (all when ``wanted`` is empty), in file order.
 
     Raises:
         InputError: unreadable, not CSV, a column missing, a row that cannot be read.
     """
     reader = csv.reader(io.StringIO(_text(path), newline=""))
-    table = _Table(path, frozenset(wanted), gaps_for_invalid, notes)
+    table = _Table(path, frozenset(wanted), gaps_for_invalid, notes, absent)
     try:
         header = next(reader, None)
         if header is None:
@@ -90,8 +92,9 @@ def render(series: Sequence[Series], *, compress: bool) -> bytes:
 class _Table:
     """Columns under construction, fed chunk by chunk."""
 
-    def __init__(self, path: str, wanted: frozenset[str], gaps_for_invalid: bool, notes: Notes) -> None:
+    def __init__(self, path: str, wanted: frozenset[str], gaps_for_invalid: bool, notes: Notes, absent: str) -> None:
         self.path = path
+        self.absent = absent
         self.wanted = wanted
         self.gaps_for_invalid = gaps_for_invalid
         self.notes = notes
@@ -182,7 +185,7 @@ class _Table:
         return math.nan
 
     def samples(self) -> Samples:
-        check_names(self.wanted, self.present, where=self.path)
+        check_names(self.wanted, self.present, where=self.path, absent=self.absent, notes=self.notes)
         with_offset = [stamp.rstrip()[-1:] in "Zz" or "+" in stamp or "-" in stamp[10:] for stamp in self.moment_of]
         if any(with_offset) and not all(with_offset):
             self.notes.add("timestamps without an offset stand among others with one; they are taken as UTC", self.path)

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 PURPOSE = "a history in Parquet"
 
 
-def parse(path: str, *, wanted: Collection[str], gaps_for_invalid: bool, notes: Notes) -> Samples:
+def parse(
+    path: str, *, wanted: Collection[str], gaps_for_invalid: bool, notes: Notes, absent: str = "refuse"
+) -> Samples:
     """The wanted rows of a Parquet file (all when ``wanted`` is empty), in file order.
 
     Raises:
@@ -51,7 +53,7 @@ def parse(path: str, *, wanted: Collection[str], gaps_for_invalid: bool, notes: 
     names = table.column("series").cast("string").combine_chunks().dictionary_encode()
     present = names.dictionary.to_pylist()
     _refuse_null(names.null_count, "series", path)
-    check_names(wanted, present, where=path)
+    check_names(wanted, present, where=path, absent=absent, notes=notes)
     codes = names.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     kept = np.isin(codes, [code for code, name in enumerate(present) if name in wanted]) if wanted else slice(None)
     moments = _moments(table.column("timestamp").combine_chunks(), path)

@@ -22,7 +22,9 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.counters import rates
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.samples import (
+    LEFT_OUT,
     Notes,
+    check_absent,
     check_invalid_values,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
@@ -64,6 +66,10 @@ class Source:
     combine: str = "none"
 
 
+class NoSamplesError(SourceUnavailableError):
+    """The server answered, and has no number for a query."""
+
+
 def read_prometheus(
     server: Server,
     sources: Mapping[str, Source],
@@ -72,6 +78,7 @@ def read_prometheus(
     end: float,
     step_seconds: int,
     invalid_values: str = "refuse",
+    absent_series: str = "refuse",
 ) -> tuple[list[Series], list[str]]:
     """One series a model from ``start`` to ``end``, both moved inwards to multiples of the step.
 
@@ -93,12 +100,37 @@ def read_prometheus(
             f"the window holds {last - first + 1} steps of {step_seconds} s, more than {MOST_STEPS}",
             remedy="Choose a coarser step_seconds or a shorter window",
         )
-    notes = Notes()
-    series = [
-        _one_series(server, name, sources[name], first, last, step_seconds, invalid_values, notes)
-        for name in sorted(sources)
-    ]
+    notes, skips = Notes(), check_absent(absent_series) == "skip"
+    series: list[Series] = []
+    nothing: list[NoSamplesError] = []
+    for name in sorted(sources):
+        one = _series_or_nothing(server, name, sources[name], first, last, step_seconds, invalid_values, notes)
+        if isinstance(one, Series):
+            series.append(one)
+            continue
+        notes.add(LEFT_OUT, name)
+        nothing.append(one)
+        if not skips:
+            break
+    if nothing and not (skips and series):
+        raise SourceUnavailableError(nothing[0].what, where=nothing[0].where, remedy=nothing[0].remedy)
     return series, notes.lines()
+
+
+def _series_or_nothing(
+    server: Server,
+    name: str,
+    source: Source,
+    first: int,
+    last: int,
+    step_seconds: int,
+    invalid_values: str,
+    notes: Notes,
+) -> Series | NoSamplesError:
+    try:
+        return _one_series(server, name, source, first, last, step_seconds, invalid_values, notes)
+    except NoSamplesError as error:
+        return error
 
 
 def _one_series(
@@ -126,7 +158,7 @@ def _one_series(
         samples = np.array([rates(row, step_seconds) for row in samples])
     known = ~np.isnan(samples)
     if not known.any():
-        raise SourceUnavailableError(
+        raise NoSamplesError(
             f"the query gave no number from {format_moment(first * step_seconds)}"
             f" to {format_moment(last * step_seconds)}: {one_line(source.query)}",
             where=where,

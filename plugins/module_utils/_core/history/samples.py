@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("series", "timestamp", "value")
 INVALID_VALUES = ("refuse", "gap")
+ABSENT_SERIES = ("refuse", "skip")
+LEFT_OUT = "the history has no series of that name, or no number in it; left out"
 INVALID_REMEDY = "Leave the value empty for a gap, or set invalid_values to gap"
 SERIES_IN_MESSAGE = 8
 
@@ -70,6 +72,17 @@ class Notes:
         return [f"{_listed(sorted(set(names)))}: {kind}" for kind, names in self.found.items()]
 
 
+def check_absent(choice: str) -> str:
+    """``choice``.
+
+    Raises:
+        InputError: not one of :data:`ABSENT_SERIES`.
+    """
+    if choice not in ABSENT_SERIES:
+        raise InputError(f"absent_series must be one of {', '.join(ABSENT_SERIES)}, not {choice!r}")
+    return choice
+
+
 def check_invalid_values(choice: str) -> bool:
     """Whether invalid values are taken as gaps.
 
@@ -97,15 +110,29 @@ def check_columns(found: Sequence[str], *, where: str) -> list[int]:
     return [list(found).index(column) for column in COLUMNS]
 
 
-def check_names(wanted: Iterable[str], present: Iterable[str], *, where: str) -> None:
+def check_names(
+    wanted: Iterable[str], present: Iterable[str], *, where: str, absent: str = "refuse", notes: Notes | None = None
+) -> None:
     """Every wanted series is there.
+
+    Args:
+        wanted: names asked for.
+        present: names the source has.
+        where: the source.
+        absent: one of :data:`ABSENT_SERIES`; with ``skip`` it is enough that one of them is there.
+        notes: takes what was skipped.
 
     Raises:
         InputError: one is not; names the nearest that are.
     """
     known = sorted(set(present))
-    for name in sorted(set(wanted)):
+    asked = sorted(set(wanted))
+    skips = absent == "skip" and notes is not None and any(name in known for name in asked)
+    for name in asked:
         if name not in known:
+            if skips and notes is not None:
+                notes.add(LEFT_OUT, name)
+                continue
             near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             hint = f"The nearest are {', '.join(near)}" if near else f"The file holds {_listed(known, 'nothing')}"
             raise InputError(f"there is no series {name}", where=where, remedy=hint)

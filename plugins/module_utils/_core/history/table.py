@@ -18,6 +18,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.samples import (
     Notes,
     Samples,
+    check_absent,
     check_invalid_values,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import AGGREGATIONS, Series
@@ -35,6 +36,7 @@ def read_history(
     until: float | None = None,
     aggregation: str = "mean",
     invalid_values: str = "refuse",
+    absent_series: str = "refuse",
 ) -> tuple[list[Series], list[str]]:
     """Regular series from a history file, and what was noticed on the way.
 
@@ -46,6 +48,7 @@ def read_history(
         until: only samples at or before this moment, epoch seconds.
         aggregation: ``mean``, ``sum``, ``max`` or ``last``, when samples are finer than the step.
         invalid_values: ``refuse`` negative, NaN and infinite values, or take each as a ``gap``.
+        absent_series: ``refuse`` a name that is not in the file, or ``skip`` it where another is.
 
     Returns:
         The series sorted by name, all on one step (a series may start and end where it
@@ -62,7 +65,13 @@ def read_history(
     path = os.path.expanduser(path)
     notes = Notes()
     source = parquet_source if path.endswith(PARQUET_SUFFIX) else csv_source
-    samples = source.parse(path, wanted=frozenset(names or ()), gaps_for_invalid=gaps_for_invalid, notes=notes)
+    samples = source.parse(
+        path,
+        wanted=frozenset(names or ()),
+        gaps_for_invalid=gaps_for_invalid,
+        notes=notes,
+        absent=check_absent(absent_series),
+    )
     if not len(samples.moments):
         raise InputError("the history holds no sample", where=path, remedy="Check the step that writes it")
     if until is not None:

@@ -127,13 +127,15 @@ def clock_synchronised() -> bool | None:
 def listeners(ports: set[int]) -> dict[int, str]:
     """Who listens on which of the ports: the systemd service, or else the program's name."""
     sockets: dict[str, int] = {}
+    found: dict[int, str] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in _text(table).splitlines()[1:]:
             words = line.split()
             port = int(words[1].rpartition(":")[2], 16)
             if words[3] == "0A" and port in ports:
                 sockets[words[9]] = port
-    found = dict.fromkeys(sockets.values(), "a process that cannot be seen")
+                # Until it is found below, which takes the right to look into other processes.
+                found[port] = f"a process of user {words[7]}"
     if sockets:
         for process in Path("/proc").glob("[0-9]*"):
             for inode in _sockets_of(process) & set(sockets):

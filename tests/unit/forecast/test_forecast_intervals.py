@@ -13,7 +13,10 @@ from scipy import stats
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import lay_out, targets
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.blend import Source
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.conformal import spread_by_lead
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.conformal import (
+    long_source,
+    spread_by_lead,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.empirical import (
     masked_quantiles,
     phase_quantiles,
@@ -24,6 +27,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     find_intervals,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import make_panel
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel_forecast import forecast_panel
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import ForecastOptions
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.student import (
     t_cdf,
     t_quantile,
@@ -221,3 +226,33 @@ def test_a_source_that_is_given_and_right_is_believed():
     expected = tested.final + stretch * (exact[:, 3:] - tested.final)
     assert np.mean(np.abs(given.quantiles[:, 3] - expected) < 0.02) > 0.9
     assert np.mean(np.abs(plain.quantiles[:, 3] - expected) < 0.02) < 0.2
+
+
+def test_no_quantile_lies_far_beyond_what_was_ever_seen():
+    """Demand that jumps from nearly nothing: errors relative to its level are in the hundreds."""
+    random = np.random.default_rng(3)
+    values = 0.001 * random.random((6, 16 * 24))
+    values[:, -30:] = 5.0 + random.random((6, 30))
+    panel = make_panel(list(values), (24,))
+    layout = lay_out(values.shape[1], HORIZON, (24,))
+    result = forecast_panel(panel, layout, ForecastOptions(horizon_steps=HORIZON, window_steps=WINDOW))
+    seen = values.max(axis=1) / panel.scale
+    np.testing.assert_allclose(panel.highest, seen)
+    most = 1.25 * (1.0 + 8.0 / values.shape[1]) * np.maximum(seen[:, None], result.mean)
+    assert (result.quantiles <= most[:, None, :] * (1.0 + 1e-12)).all()
+    assert (result.window_maximum <= most.max(axis=1)[:, None] * (1.0 + 1e-12)).all()
+    assert (result.mean <= 2.0 * seen[:, None] * (1.0 + 1e-12)).all()
+
+
+def test_the_whole_historys_errors_are_scaled_to_those_of_the_forecast():
+    """A perfect forecast has no errors of its own, so nothing is added; one twice as wrong adds twice as much."""
+    random = np.random.default_rng(4)
+    values = 10.0 + random.standard_normal((3, 24 * 20))
+    layout = lay_out(values.shape[1], HORIZON, (24,))
+    actual, known = targets(values, layout), np.ones(values.shape, dtype=bool)
+    final = np.full((3, HORIZON), 10.0)
+    perfect = long_source(values, known, 24, layout, actual, final, LEVELS)
+    np.testing.assert_allclose(perfect.final, final[..., None] + np.zeros(len(LEVELS)))
+    once = long_source(values, known, 24, layout, actual + 0.5, final, LEVELS)
+    twice = long_source(values, known, 24, layout, actual + 1.0, final, LEVELS)
+    np.testing.assert_allclose((twice.final - 10.0) / (once.final - 10.0), 2.0, rtol=0.06)

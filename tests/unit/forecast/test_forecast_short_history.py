@@ -87,7 +87,7 @@ def test_six_night_hours_are_enough_to_foresee_the_day():
     np.testing.assert_allclose(short.mean, truth[6:], rtol=0.15, atol=2.0)
     alone = forecast_short(truth[:6], DAY, OPTIONS)
     assert np.abs(alone.mean - truth[6:]).mean() > 5 * np.abs(short.mean - truth[6:]).mean()
-    assert short.window_maximum[3] < 0.5 * alone.window_maximum[3]
+    assert short.window_maximum[3] < 0.8 * alone.window_maximum[3]
 
 
 @pytest.mark.parametrize("length", [1, 3, 12, 30])
@@ -122,6 +122,22 @@ def test_gaps_and_zeros_stay_finite(values):
         short = forecast_short(np.array(values), DAY, OPTIONS, borrowed, 3)
         for part in (short.mean, short.quantiles, short.window_maximum):
             assert np.isfinite(part).all() and (part >= 0.0).all()
+
+
+def test_a_burst_after_silence_is_rehearsed_on_bursts_after_silence():
+    """Siblings whose bursts of a few hours always end within the day, beside ones that are never silent."""
+    bursts = []
+    for number in range(12):
+        values = np.zeros(12 * DAY)
+        for day in range(1, 12, 2):
+            values[day * DAY + 12 : day * DAY + 18] = 5.0 + number % 4
+        bursts.append(Series(f"b{number:02}", MONDAY, HOUR, values))
+    profile = borrow_profile([*bursts, *(_sibling(n) for n in range(12))], HOUR, DAY, _now())
+    phase = step_number(MONDAY, HOUR) + 12 * DAY - 6
+    young = np.array([6.0, 6.0, 6.0, 6.0, 6.0, 6.0])
+    unknown = forecast_short(young, DAY, OPTIONS, profile, phase)
+    silent = forecast_short(young, DAY, OPTIONS, profile, phase, after_silence=True)
+    assert silent.quantiles[3].mean() < unknown.quantiles[3].mean()
 
 
 @pytest.mark.parametrize("length", [3, 12, 36])

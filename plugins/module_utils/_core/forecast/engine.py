@@ -161,6 +161,8 @@ def _describe_short(short: Sequence[Series], ordered: Sequence[Series], options:
         if key not in borrowed:
             borrowed[key] = borrow_profile(ordered, one.step_seconds, season, one.end) if season else None
         phase = step_number(one.end, one.step_seconds) + 1 - values.size
-        result = forecast_short(values, season, options, borrowed[key], phase)
+        before = np.nan_to_num(one.values[: one.values.size - values.size])
+        silent = bool(season) and before.size >= season and not before.any()
+        result = forecast_short(values, season, options, borrowed[key], phase, after_silence=silent)
         found[one.name] = describe_short(one, values, result, options, borrowed[key])
     return found

@@ -19,7 +19,8 @@ Nothing can be tested on the series itself, so it is rehearsed on the siblings
 history as young whose future is known. The g, a and half-life of least mean absolute
 error there are taken, then the d of least pinball loss, and the quantiles of
 (actual - m) / s over the rehearsals, those that look most like the series, replace a
-table of tails: split conformal prediction with the siblings as calibration set,
+table of tails. A client known to have been silent before looks like a sibling's day after
+a silent one: most such bursts end soon. This is split conformal prediction with the siblings as calibration set,
 of which two days each count as independent. The maximum over the window
 has rehearsals of its own.
 
@@ -31,6 +32,7 @@ The document says "somewhere here": ``usable: false``.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -40,6 +42,7 @@ try:
 except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.limits import most_expected
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.siblings import Profile
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import (
     ForecastOptions,
@@ -64,8 +67,10 @@ LEAST_SIBLINGS = 3
 ALIKE_SHARE, LEAST_ALIKE = 0.5, 80
 INDEPENDENT_DAYS = 2
 CALIBRATED_LEVEL = 0.95
-MOST_TIMES_SEEN = 3.0
-TRUSTED_SAMPLES = 8.0
+# The limit on the maximum over a window, in that of a single step: few samples hold no peak yet.
+PEAK_ALLOWANCE = 2.0
+# Keeps the logarithm of a ratio of zero finite.
+LOOKS_OFFSET = 0.1
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,13 @@ class Rehearsals:
 
 
 def forecast_short(
-    values: Any, season: int, options: ForecastOptions, profile: Profile | None = None, phase: int = 0
+    values: Any,
+    season: int,
+    options: ForecastOptions,
+    profile: Profile | None = None,
+    phase: int = 0,
+    *,
+    after_silence: bool = False,
 ) -> ShortForecast:
     """Forecast from a handful of samples.
 
@@ -131,6 +142,7 @@ def forecast_short(
         options: horizon, window and levels.
         profile: what the siblings share; without it, or with too few of them, nothing is borrowed.
         phase: :func:`siblings.step_number` of the first sample.
+        after_silence: whether it is known that a season without demand lies before the samples.
     """
     horizon = options.horizon_steps
     if not np.isfinite(values).any():
@@ -138,18 +150,17 @@ def forecast_short(
         return ShortForecast(np.zeros(horizon), zeros[:, None] + np.zeros(horizon), zeros)
     row = np.asarray(values, dtype=np.float64)[None, :]
     if profile is not None and np.nansum(row) > 0.0:
-        rehearsals = _rehearsals(profile, row, horizon, phase)
+        rehearsals = _rehearsals(profile, row, horizon, phase, after_silence)
         if rehearsals is not None:
             return _capped(_borrowed(row, season, options, profile, phase, rehearsals), row)
     return _capped(_alone(row, season, options), row)
 
 
 def _capped(found: ShortForecast, row: Any) -> ShortForecast:
-    """Nothing beyond a few times what was ever seen, the fewer the more was seen: a burst's spread says little of its end."""
-    most = MOST_TIMES_SEEN * (1.0 + TRUSTED_SAMPLES / np.isfinite(row).sum()) * float(np.nanmax(row))
-    return ShortForecast(
-        np.minimum(found.mean, most), np.minimum(found.quantiles, most), np.minimum(found.window_maximum, most)
-    )
+    """Nothing beyond a few times what was ever seen: a burst's spread says little of its end."""
+    most = most_expected(float(np.nanmax(row)), np.isfinite(row).sum())
+    highest = np.minimum(found.window_maximum, PEAK_ALLOWANCE * most)
+    return ShortForecast(np.minimum(found.mean, most), np.minimum(found.quantiles, most), highest)
 
 
 def _alone(row: Any, season: int, options: ForecastOptions) -> ShortForecast:
@@ -209,7 +220,7 @@ def _best_method(
     return best  # type: ignore[return-value]
 
 
-def _rehearsals(profile: Profile, row: Any, horizon: int, phase: int) -> Rehearsals | None:
+def _rehearsals(profile: Profile, row: Any, horizon: int, phase: int, after_silence: bool) -> Rehearsals | None:
     """Those of the siblings' days that have what it takes and look most like ``row`` (1, n); None for too few."""
     histories, day = profile.histories, profile.day_steps
     length, total = row.shape[1], histories.shape[1]
@@ -225,9 +236,12 @@ def _rehearsals(profile: Profile, row: Any, horizon: int, phase: int) -> Rehears
     fit = whole & (np.nansum(rows, axis=1) > 0.0) & np.isfinite(future).all(axis=1) & (unit > 0.0)
     if fit.sum() < LEAST_REHEARSALS:
         return None
-    rows, future, unit = rows[fit], future[fit], unit[fit]
-    looks = _looks(rows)
-    distance = (((looks - _looks(row)) / np.maximum(looks.std(axis=0), 1e-9)) ** 2).sum(axis=1)
+    looks, own = _looks(rows), _looks(row)
+    if after_silence:
+        looks = np.column_stack([looks, _awake_before(histories, columns - length, day, rows)])
+        own = np.column_stack([own, [math.log(LOOKS_OFFSET)]])
+    rows, future, unit, looks = rows[fit], future[fit], unit[fit], looks[fit]
+    distance = (((looks - own) / np.maximum(looks.std(axis=0), 1e-9)) ** 2).sum(axis=1)
     kept = min(len(rows), max(LEAST_ALIKE, int(ALIKE_SHARE * len(rows))))
     alike = distance <= np.partition(distance, kept - 1)[kept - 1]  # all of them where all look the same
     return Rehearsals(rows[alike], future[alike], unit[alike])
@@ -241,7 +255,20 @@ def _looks(rows: Any) -> Any:
     mean = _ratio(filled.sum(axis=1), count)
     scatter = np.sqrt(_ratio((np.where(known, filled - mean[:, None], 0.0) ** 2).sum(axis=1), count))
     last = np.where(known[:, -1], filled[:, -1], mean)
-    return np.log(np.stack([_ratio(scatter, mean), _ratio(last, mean)], axis=1) + 0.1)
+    return np.log(np.stack([_ratio(scatter, mean), _ratio(last, mean)], axis=1) + LOOKS_OFFSET)
+
+
+def _awake_before(histories: Any, columns: Any, day: int, rows: Any) -> Any:
+    """(R,) the demand of the day before each history of ``rows`` (R, n) relative to the history's own, as in :func:`_looks`.
+
+    Those that begin too early to have a day before them count as awake.
+    """
+    at = columns[:, None] + np.arange(-day, 0)
+    before = np.nan_to_num(histories[:, np.maximum(at, 0)]).mean(axis=-1)
+    known = np.isfinite(rows)
+    mean = _ratio(np.where(known, rows, 0.0).sum(axis=1), known.sum(axis=1))
+    ratio = np.where(np.broadcast_to(columns >= day, before.shape).ravel(), _ratio(before.ravel(), mean), 1.0)
+    return np.log(ratio + LOOKS_OFFSET)
 
 
 def _widened(levels: tuple[float, ...], independent: int) -> Any:

@@ -4,21 +4,22 @@
 # This code is private to the collection: it may change in any release.
 """Quantiles of every step and of the window's maximum, as the backtest says they should be.
 
-Sources are the errors of the forecast (:mod:`conformal`), and the samples of the last
-season, of the whole history and of the same phase (:mod:`empirical`); :mod:`blend`
-weighs them at each level. The blend is then stretched about the forecast,
+Sources are the errors of the forecast and those of a plain one over the whole history
+(:mod:`conformal`), and the samples of the last season, of the whole history and of the
+same phase (:mod:`empirical`); :mod:`blend` weighs them at each level. The blend is then stretched about the forecast,
 
     Q_q + (a_q - 1) (Q_q - forecast)    on the level's own side of the forecast,
 
 with a_q = t_w(q) / z(q) the ratio of Student's t with w degrees of freedom (w windows
 that do not overlap) to the normal: few windows show too little of the tail. What is
-known beside the backtest (drift, the coverage of earlier forecasts) stretches further.
+known beside the backtest (drift, the coverage of earlier forecasts) stretches further;
+:mod:`limits` ends it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 try:
@@ -30,6 +31,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.blend import Blend, Source, blend
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.conformal import (
     POWERS,
+    long_source,
     peak_sources,
     residual_sources,
     spread_by_lead,
@@ -38,6 +40,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
     phase_quantiles,
     recent_quantiles,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.limits import most_expected
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.panel import Panel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.student import (
     tail_allowance,
@@ -47,6 +50,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 LEAST_WINDOWS = 5
 MOST_SEASONS = 7
 REACH = 1
+# A plain seasonal forecast has errors after two seasons; one season of them is asked for.
+SEASONS_OF_ERRORS = 3
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,15 @@ class Intervals:
     quantiles: Any
     window_maximum: Any
     backtest: Any
+
+    def limited(self, panel: Panel, final: Any) -> Intervals:
+        """The same within :func:`limits.most_expected` of what was seen or is forecast, ``final`` (S, horizon)."""
+        most = most_expected(np.maximum(panel.highest[:, None], final), panel.length)
+        return replace(
+            self,
+            quantiles=np.minimum(self.quantiles, most[:, None, :]),
+            window_maximum=np.minimum(self.window_maximum, most.max(axis=1)[:, None]),
+        )
 
 
 def find_intervals(
@@ -119,6 +133,11 @@ def _steps(
     if layout.windows >= LEAST_WINDOWS:
         leads = np.arange(layout.horizon)
         sources += _past_sources(panel.actual, layout.origins, panel, layout, leads, levels, 1)
+        if panel.periods and layout.head >= SEASONS_OF_ERRORS * panel.periods[0]:
+            period = panel.periods[0]
+            sources.append(
+                long_source(panel.actual, panel.observed, period, layout, tested.forecast, tested.final, levels)
+            )
     return blend(sources, tested.actual, tested.observed, levels)
 
 

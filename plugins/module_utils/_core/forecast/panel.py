@@ -47,8 +47,9 @@ class Panel:
         scale: (S,) what the values were divided by.
         periods: seasonal periods in steps, ascending, each fitting twice; may be empty.
         lift: (S,) what is added before a logarithm.
-        ceiling: (S,) no forecast goes above: the maximum plus half the range.
+        ceiling: (S,) no forecast goes above: the maximum plus half the range, at most twice ``highest``.
         shifts: where the level changed; what is older has been brought to the new level.
+        highest: (S,) the highest sample as it was seen, before anything was brought to another level.
     """
 
     values: Any
@@ -59,6 +60,7 @@ class Panel:
     lift: Any
     ceiling: Any
     shifts: Shifts
+    highest: Any
 
     @property
     def length(self) -> int:
@@ -88,6 +90,7 @@ def make_panel(rows: Sequence[Any], periods: tuple[int, ...]) -> Panel:
     for index in np.flatnonzero(~observed.all(axis=1)):
         values[index] = fill_gaps(values[index], periods)
     shifts = find_shifts(values, periods)
+    seen = values.max(axis=1) * scale
     if shifts.found.any():
         values = align(values, shifts)
         level = np.where(shifts.found, np.maximum(values.mean(axis=1), 1e-12), 1.0)
@@ -101,8 +104,9 @@ def make_panel(rows: Sequence[Any], periods: tuple[int, ...]) -> Panel:
         scale=scale,
         periods=periods,
         lift=np.maximum(0.0, LOG_FLOOR - lowest),
-        ceiling=highest + 0.5 * (highest - lowest),
+        ceiling=np.minimum(highest + 0.5 * (highest - lowest), 2.0 * seen / scale),
         shifts=shifts,
+        highest=seen / scale,
     )
 
 

@@ -140,6 +140,7 @@ def forecast_panel(
     mean = np.einsum("csh,cs->sh", final, tested.weights)
     point = PointBacktest(tested.combined, tested.actual, tested.observed, mean)
     intervals = _intervals(panel, layout, options, forecaster, point, panel.shifts.widening[:, None] * stretch)
+    intervals = intervals.limited(panel, mean)
     skipped = options.skipped_steps
     return PanelForecast(
         names=forecaster.names,

@@ -17,6 +17,9 @@ A scheduler takes any type that serves; ``by cost`` it takes types in the order 
 a request for the model, which no scheduler of the four does by itself. ``per model`` solves each model alone, the least
 cost that serves it, by CBC through PuLP in the manner of Melange and SageServe, on what
 the models before it left. All use the same demand, the highest level of the ladder.
+
+``bound_over_this`` is the least cost any plan may have (the linear relaxation) over the cost
+of the way, for what the way itself serves: no plan can be cheaper than that share of it.
 """
 
 from __future__ import annotations
@@ -28,7 +31,10 @@ import numpy as np
 from allocation_instances import Instance, instance
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.allocate import Settings, allocate
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.formulation import formulate
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.problem import Problem, build_problem
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.solver import solve
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.demand import planned_demand
 
 RULES = ("first fit", "best fit", "least allocated", "most allocated")
 
@@ -112,20 +118,29 @@ def measured(problem: Problem, rates: np.ndarray, counts: np.ndarray) -> dict[st
     }
 
 
+def least_cost(some: Instance, problem: Problem, rates: np.ndarray, counts: np.ndarray) -> float:
+    """The least cost per hour of serving what ``counts`` serve, fractional replicas allowed."""
+    served = np.minimum(np.bincount(problem.pair_model, weights=problem.rate * counts, minlength=len(rates)), rates)
+    demands = {name: {"1.0": float(rate)} for name, rate in zip(sorted(some.rates), served)}
+    same = build_problem(some.hosts, some.models, planned_demand(some.models, demands, None, [])[0], [], churn_hours=0)
+    formulation = formulate(same)
+    return float(same.cost @ formulation.replicas(solve(formulation.model, integer=False).values)[0])
+
+
 def compare(hosts: int, models: int, affinity: float, factor: float, peers: bool) -> list[dict[str, Any]]:
     some: Instance = instance(hosts, models, affinity=affinity, min_replicas=0)
     rates = np.array([factor * some.rates[name] for name in sorted(some.rates)])
     demands = {name: {"1.0": float(rate)} for name, rate in zip(sorted(some.rates), rates)}
-    from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.demand import planned_demand
-
     asked = planned_demand(some.models, demands, None, [])[0]
     problem = build_problem(some.hosts, some.models, asked, [])
-    rows = []
+    rows: list[dict[str, Any]] = []
 
     def add(name: str, call: Any) -> None:
         seconds, counts = common.cpu(call)
         about = {"hosts": hosts, "models": models, "affinity": affinity, "demand_factor": factor, "way": name}
         rows.append({**about, **measured(problem, rates, counts), "cpu_seconds": round(seconds, 2)})
+        if name != "ours":
+            rows[-1]["bound_over_this"] = round(least_cost(some, problem, rates, counts) / rows[-1]["cost_per_hour"], 4)
 
     def ours() -> Any:
         found = allocate(some.hosts, some.models, asked, [], Settings())

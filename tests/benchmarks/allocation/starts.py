@@ -7,8 +7,9 @@
 
 1,000 hosts and 100 models over twelve periods of five minutes. Demand follows a daily curve
 and jitters by 3 % from period to period. Rolled through the day, each plan acts on its
-first period, spread over three zones: without a price of starts, with one of 0.05 h of a replica's cost, and with
-that and the next two periods in view. Costs are those of hosts alone.
+first period, with models spread over three zones and without: without a price of starts, with one of 0.05 h of a
+replica's cost, with that and the next two periods in view, and with one of 10 h, which shows how few starts serve
+this demand at all. Costs are those of hosts alone.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ PERIOD_HOURS, JITTER = 1 / 12, 0.03
 DEMAND = ("layer_model", "layer_rate", "layer_price", "layer_cost", "layer_served", "floor")
 
 
-def demands() -> tuple[Any, list[Any]]:
-    some, rng = instance(HOSTS, MODELS, spread={"zone": 0.6}), np.random.default_rng(1)
+def demands(fields: dict[str, Any]) -> tuple[Any, list[Any]]:
+    some, rng = instance(HOSTS, MODELS, **fields), np.random.default_rng(1)
     phase = rng.uniform(0, 2 * np.pi, MODELS)
     periods = []
     for t in range(PERIODS + 1):
@@ -58,24 +59,26 @@ def rolled(problem: Any, look_ahead: int, method: str) -> dict[str, Any]:
     return {"starts": int(starts), "host_cost": round(cost, 1), "unserved_requests_per_second": round(shortage, 3)}
 
 
-def main() -> None:
-    common.warm_up()
-    some, periods = demands()
+def measured(zones: bool) -> list[dict[str, Any]]:
+    """All rows of one fleet; the first is what the others are compared with."""
+    some, periods = demands({"spread": {"zone": 0.6}} if zones else {})
     first = search.replica_counts(build_problem(some.hosts, some.models, periods[0], [], period_hours=PERIOD_HOURS))
     rows: list[dict[str, Any]] = []
     for way, churn, ahead in (
         ("no price", 0.0, 0),
         ("0.05 h a start", 0.05, 0),
         ("and three periods in view", 0.05, 2),
+        ("10 h a start", 10.0, 0),
     ):
         problem = build_problem(
             some.hosts, some.models, periods[1], [], period_hours=PERIOD_HOURS, churn_hours=churn, later=periods[2:]
         )
         problem = replace(problem, running=first.replicas)
         seconds, row = common.cpu(lambda problem=problem, ahead=ahead: rolled(problem, ahead, "box"))
-        rows.append({"way": way, "method": "box", **row, "cpu_seconds": round(seconds, 1)})
+        rows.append({"zones": zones, "way": way, "method": "box", **row, "cpu_seconds": round(seconds, 1)})
         rows[-1]["starts_over_no_price"] = round(row["starts"] / rows[0]["starts"], 3)
         rows[-1]["cost_over_no_price"] = round(row["host_cost"] / rows[0]["host_cost"] - 1, 5)
+    problem = replace(_with_price(some, periods), running=first.replicas)
     for method in ("lp_repair", "box"):
         relaxation = solve(formulate(problem).model, integer=False)
         seconds, counts = common.cpu(
@@ -83,6 +86,7 @@ def main() -> None:
         )
         rows.append(
             {
+                "zones": zones,
                 "way": f"one solve of {PERIODS} periods",
                 "method": method,
                 "integers": problem.pairs * PERIODS,
@@ -90,6 +94,16 @@ def main() -> None:
                 "cpu_seconds": round(seconds, 1),
             }
         )
+    return rows
+
+
+def _with_price(some: Any, periods: list[Any]) -> Any:
+    return build_problem(some.hosts, some.models, periods[1], [], period_hours=PERIOD_HOURS, later=periods[2:])
+
+
+def main() -> None:
+    common.warm_up()
+    rows = [row for zones in (True, False) for row in measured(zones)]
     common.write(__file__, rows, hosts=HOSTS, models=MODELS, periods=PERIODS)
 
 

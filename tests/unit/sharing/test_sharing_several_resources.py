@@ -11,6 +11,7 @@ from scipy.optimize import linprog
 from sharing_problems import by_name, random_problem, routes_of, sequential_max_min, shared
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing import least_response_time as response
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing import max_min_fairness
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing.routes import build_routes
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing.segments import segment_form
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.sharing.share import divide
@@ -254,3 +255,18 @@ def test_floors_that_were_cut_to_the_last_digit_still_fit(use, strategy, seed):
     assert (found.used <= found.instance.amounts * (1 + 1e-10)).all()
     assert (found.division.shares >= found.lower * (1 - 1e-9)).all()
     assert found.division.residual < 1e-7
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pools_filled_by_themselves_are_as_the_programmes_fill_them(seed, monkeypatch):
+    """With one pool a task the closed form gives the shares, the level and the prices of the linear programmes."""
+    problem = random_problem(seed, 30, 3)
+    for task in problem["tasks"]:
+        task["needs"] = dict(list(task["needs"].items())[:1])
+    found = shared("max_min_fairness", resource_use="any", **problem)
+    assert found.division.method == "water filling, pool by pool"
+    monkeypatch.setattr(max_min_fairness, "_one_pool_each", lambda instance: False)
+    slow = shared("max_min_fairness", resource_use="any", **problem)
+    assert slow.division.method.startswith("lexicographic max-min over pools")
+    for name in ("shares", "prices", "unit_prices", "parts"):
+        assert getattr(found.division, name) == pytest.approx(getattr(slow.division, name), rel=1e-7, abs=1e-9), name

@@ -11,7 +11,8 @@
                replica from the relaxation or the repaired plan. The box loses little,
                since the relaxation has about as many fractional replicas as models, and
                it is solved in time that grows hardly faster than its size. Where demand goes
-               unserved, which is dear, the box moves to the best plan so far, a few times.
+               unserved, which is dear, and up to :data:`FINE_INTEGERS` whole variables, where it
+               is quick, the box moves to the best plan so far, a few times.
 
 ``auto`` takes ``direct`` up to :data:`DIRECT_INTEGERS` whole variables, ``box`` beyond.
 Each route falls back on the plan of the one before it, so there always is one; the bound
@@ -44,7 +45,8 @@ METHODS = ("auto", "direct", "lp_repair", "box", "columns")
 DIRECT_INTEGERS = 2000
 PROVEN_INTEGERS = 100
 DIRECT_GAP = 5e-4
-BOX_GAP = 1e-3
+FINE_INTEGERS = 5000
+BOX_GAP, FINE_GAP = 1e-3, 2e-4
 RECENTRED, RECENTRED_ABOVE = 3, 0.02  # times, and the share of shortage in the money that is worth it
 LEAST_SECONDS = 0.2  # with less time left a mixed-integer solve is not begun
 LEAST_RELAXATION_SECONDS = 2.0  # the relaxation is worth this much beyond the limit: every plan stands on it
@@ -61,7 +63,7 @@ class Routes:
         self.method = small if method in ("auto", "columns") else method
         self.gap = solver.RELATIVE_GAP if integers <= PROVEN_INTEGERS else DIRECT_GAP
         if self.method == "box":
-            self.gap = BOX_GAP
+            self.gap = BOX_GAP if integers > FINE_INTEGERS else FINE_GAP
         self._ends = time.monotonic() + time_limit_seconds
         self._relaxed: Optional[solver.Solution] = None
         self._repaired: Optional[Array] = None
@@ -102,7 +104,8 @@ class Routes:
         for _unused in range(RECENTRED if weighted else 0):
             if not best.status.has_values or self.seconds_left() < LEAST_SECONDS:
                 break
-            if float(self.formulation.shortage @ best.values) < RECENTRED_ABOVE * abs(best.objective):
+            short = float(self.formulation.shortage @ best.values) >= RECENTRED_ABOVE * abs(best.objective)
+            if not short and self.gap > FINE_GAP:
                 break
             centre = np.round(self.formulation.replicas(best.values))
             better = self._solve(self._boxed(model, centre), centre)

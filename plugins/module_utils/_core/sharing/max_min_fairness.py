@@ -6,7 +6,8 @@
 
     one resource            level t: C_i = min(u_i, max(l_i, w_i t)), sum_i a_i C_i = Q
     several, used together  dominant share: C_i max_r(a_ir / Q_r) / w_i is levelled
-    pools                   C_i / w_i is levelled, each share from any pools
+    pools                   C_i / w_i is levelled, each share from any pools; a pool whose tasks
+                            may use no other is one resource by itself
 
 Nobody can be given more without taking from someone who has no more. Units: the level
 is capacity units per weight, or the share (0..1) of a dominant resource per weight.
@@ -65,12 +66,34 @@ def fill(instance: Instance, rates: Array, lower: Array, upper: Array) -> Fillin
         shares, prices, level = progressive_filling(rates, lower, upper, instance.needs, instance.amounts)
         method = "water filling" if len(instance.resources) == 1 else "progressive filling of dominant shares"
         return Filling(shares, level, prices, instance.needs @ prices, method)
+    if _one_pool_each(instance):
+        return _pool_by_pool(instance, rates, lower, upper)
     routes = build_routes(instance)
     reach = routes.reach
     found = lexicographic_max_min(routes, rates / reach, lower / reach, upper / reach)
     prices = per_unit(found.prices, instance.amounts)
     method = f"lexicographic max-min over pools, {found.programmes} linear programmes"
     return Filling(found.shares * reach, found.level, prices, found.unit_prices / reach, method)
+
+
+def _one_pool_each(instance: Instance) -> bool:
+    return bool(((instance.needs > 0).sum(axis=1) == 1).all())
+
+
+def _pool_by_pool(instance: Instance, rates: Array, lower: Array, upper: Array) -> Filling:
+    """Each pool is filled by itself; the lowest of their levels is the one that prices speak of."""
+    shares, prices, least = np.array(lower, dtype=float), np.zeros(len(instance.resources)), np.inf
+    for r in range(len(instance.resources)):
+        mine = instance.needs[:, r] > 0
+        if not mine.any():
+            continue
+        found, price, level = progressive_filling(
+            rates[mine], lower[mine], upper[mine], instance.needs[mine, r : r + 1], instance.amounts[r : r + 1]
+        )
+        shares[mine] = found
+        if level < least:
+            least, prices = level, np.where(np.arange(len(prices)) == r, price[0], 0.0)
+    return Filling(shares, least, prices, instance.needs @ prices, "water filling, pool by pool")
 
 
 def max_min_fairness(instance: Instance, lower: Array, upper: Array) -> Division:
@@ -121,6 +144,8 @@ def place(instance: Instance, shares: Array) -> Array:
         return None
     if len(instance.resources) == 1:
         return shares[:, None].copy()
+    if _one_pool_each(instance):
+        return np.where(instance.needs > 0, shares[:, None], 0.0)
     routes = build_routes(instance)
     wanted = shares / routes.reach
     ways = best_use(routes, np.zeros(len(routes.task)), wanted, wanted).ways

@@ -22,8 +22,16 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 
 REQUIRED = ("at", "server", "status", "term")
-MEASURES = ("response_ms", "total_ms", "ttft_ms", "inter_token_ms", "bytes", "request_bytes", "prompt_tokens")
-TEXTS = ("server", "term")
+MEASURES = (
+    "response_ms",
+    "total_ms",
+    "ttft_ms",
+    "inter_token_ms",
+    "bytes",
+    "request_bytes",
+    "prompt_tokens",
+    "output_tokens",
+)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ requirements:
   - numpy >= 1.26
   - scipy >= 1.11
   - ortools >= 9.12
+  - joblib >= 1.3 (fleets beyond one solve)
+  - distributed >= 2024.8 (O(parallel.backend=dask))
 extends_documentation_fragment:
   - modelops.datacenter.attributes
 attributes:
@@ -162,6 +164,18 @@ options:
       - A plan that was cut off by time may differ from run to run; C(status) in RV(solver) says how the solver ended.
     type: float
     default: 30
+  parallel:
+    description: Where the parts of a fleet beyond one solve (some 60000 whole variables) are solved.
+    type: dict
+    suboptions:
+      backend:
+        description: V(loky) is this machine; V(dask) is an existing scheduler, and all of its workers are used.
+        type: str
+        choices: [loky, dask]
+        default: loky
+      address:
+        description: Where the scheduler of V(dask) listens, for example V(tcp://10.0.0.5:8786).
+        type: str
   dest:
     description: Where to write the plan, a JSON file with mode C(0640). Its directory must exist.
     type: path
@@ -320,9 +334,15 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "startup_seconds": {"type": "dict", "default": {}},
     "as_of": {"type": "str"},
     "time_limit_seconds": {"type": "float", "default": 30},
+    "parallel": {
+        "type": "dict",
+        "options": {
+            "backend": {"type": "str", "choices": ["loky", "dask"], "default": "loky"},
+            "address": {"type": "str"},
+        },
+    },
     "dest": {"type": "path"},
 }
-MAX_PERIODS = 168
 RETURNED = (
     "starts",
     "stops",
@@ -347,8 +367,9 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         placement_lines,
         plan_capacity,
     )
+    from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.policy_options import policy_of
 
-    inputs, policy = _inputs(params), _policy(params)
+    inputs, policy = _inputs(params), policy_of(params)
     planned = plan_capacity(inputs, policy, now=clock.now())
     plan = planned.plan
     result: dict[str, Any] = {key: plan[key] for key in RETURNED}
@@ -388,35 +409,6 @@ def _inputs(params: Mapping[str, Any]) -> Any:
         startup_seconds=params["startup_seconds"],
         previous=previous_plan(params.get("previous")),
         forecast_digest=documents.file_digest(demand) if demand and isinstance(demand, str) else "",
-    )
-
-
-def _policy(params: Mapping[str, Any]) -> Any:
-    from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.plan_document import Policy
-
-    period = params.get("period_seconds")
-    return Policy(
-        objective=params["objective"],
-        method=params["method"],
-        periods=int(documents.expect_number(params["periods"], what="periods", minimum=1, maximum=MAX_PERIODS)),
-        period_seconds=None if period is None else documents.expect_number(period, what="period_seconds", minimum=1),
-        response_time_price=documents.expect_number(
-            params["response_time_price"], what="response_time_price", minimum=0
-        ),
-        tenants={str(name): str(tenant) for name, tenant in params["tenants"].items()},
-        headroom=documents.expect_number(params["headroom"], what="headroom", minimum=1),
-        planning_interval_seconds=documents.expect_number(
-            params["planning_interval_seconds"], what="planning_interval_seconds", minimum=1
-        ),
-        churn_hours=documents.expect_number(params["churn_hours"], what="churn_hours", minimum=0),
-        hold_scale_in=params["hold_scale_in"],
-        scale_in_hold_seconds=documents.expect_number(
-            params["scale_in_hold_seconds"], what="scale_in_hold_seconds", minimum=0
-        ),
-        time_limit_seconds=documents.expect_number(
-            params["time_limit_seconds"], what="time_limit_seconds", minimum=0.1
-        ),
-        as_of=clock.parse_moment(params["as_of"], what="as_of") if params.get("as_of") else None,
     )
 
 

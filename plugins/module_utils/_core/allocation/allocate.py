@@ -71,6 +71,7 @@ class Settings:
     ``period_hours``: how long a period is. ``churn_hours``: hours of a replica's cost that a start is charged.
     ``waiting_price``: currency per request and second of waiting. ``tenants``: by model, whom it belongs to;
     a model that is not named stands for itself. ``time_limit_seconds``: wall time for the solver.
+    ``dask_address``: a Dask scheduler for the parts of a fleet beyond one solve.
     """
 
     objective: str = "weighted"
@@ -80,6 +81,7 @@ class Settings:
     waiting_price: float = 0.0
     tenants: Mapping[str, str] = field(default_factory=dict)
     time_limit_seconds: float = 30.0
+    dask_address: str | None = None
 
 
 def allocate(
@@ -127,6 +129,7 @@ def allocate(
             method=chosen.method,
             time_limit_seconds=max(0.1, chosen.time_limit_seconds - (time.monotonic() - started)),
             groups=groups,
+            address=chosen.dask_address,
         )
         bounds.append(counts.bound)
         assignment = assign(problem, counts.replicas, hosts, running, elsewhere=remaining == 0)

@@ -28,9 +28,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocati
     PeriodDemand,
     Problem,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.programme import PURPOSE
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.rounding import rounded
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.parallel import run_tasks
 
 try:
     import numpy as np
@@ -58,7 +57,12 @@ def sensible_parts(problem: Problem) -> int:
 
 
 def solve_in_parts(
-    problem: Problem, parts: int, solve: Callable[[Problem], Array], *, jobs: int | None = None
+    problem: Problem,
+    parts: int,
+    solve: Callable[[Problem], Array],
+    *,
+    jobs: int | None = None,
+    address: str | None = None,
 ) -> Array:
     """Replicas of shape (T, P) for the whole.
 
@@ -67,11 +71,11 @@ def solve_in_parts(
         parts: into how many parts it is split.
         solve: replicas of shape (T, P) for one part; it must be possible to send it to another process.
         jobs: processes at a time; one for each processor where None.
+        address: of a Dask scheduler, whose workers solve the parts instead.
     """
     pieces = split(problem, parts)
-    joblib = require("joblib", purpose=PURPOSE)
     workers = min(parts, os.cpu_count() or 1) if jobs is None else jobs
-    found = joblib.Parallel(n_jobs=workers)(joblib.delayed(solve)(piece) for piece in pieces)
+    found = run_tasks(solve, pieces, n_jobs=workers, backend="dask" if address else "loky", address=address)
     together, before, path = np.sum(found, axis=0), problem.running, []
     for t, wanted in enumerate(problem.periods):
         early = problem.lead[problem.pair_model] > t

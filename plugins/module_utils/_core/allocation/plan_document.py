@@ -82,6 +82,7 @@ class Policy:
     hold_scale_in: bool = False
     scale_in_hold_seconds: float = 0.0
     time_limit_seconds: float = 30.0
+    dask_address: str | None = None
     as_of: float | None = None
 
     @property
@@ -99,6 +100,7 @@ class Policy:
             waiting_price=self.response_time_price,
             tenants=self.tenants,
             time_limit_seconds=self.time_limit_seconds,
+            dask_address=self.dask_address,
         )
 
 

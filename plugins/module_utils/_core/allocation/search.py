@@ -64,6 +64,7 @@ def replica_counts(
     method: str = "auto",
     time_limit_seconds: float = 30.0,
     groups: Array | None = None,
+    address: str | None = None,
 ) -> Counts:
     """Replicas for every pair.
 
@@ -72,6 +73,7 @@ def replica_counts(
         objective: one of :data:`OBJECTIVES`.
         method: one of :data:`routes.METHODS`.
         time_limit_seconds: wall time for all solves together.
+        address: of a Dask scheduler for the parts of a fleet beyond one solve; None for this machine.
         groups: whom to be fair to, the index of each model's group, shape (M,); each model for itself where None.
     """
     if problem.pairs == 0:
@@ -80,7 +82,7 @@ def replica_counts(
         return Counts(np.zeros(0), path, "nothing to decide", solver.Status.OPTIMAL, worth, worth)
     number = parts.sensible_parts(problem) if method == "auto" and objective == "weighted" else 1
     if number > 1:
-        return _in_parts(problem, number, time_limit_seconds)
+        return _in_parts(problem, number, time_limit_seconds, address)
     routes = Routes(problem, formulate(problem), method, time_limit_seconds)
     fair = objective == "lexicographic"
     solution = fairness.lexicographic(routes, groups) if fair else routes.minimise(routes.formulation.model)
@@ -91,11 +93,12 @@ def replica_counts(
     return Counts(target(problem, path), path, words, status, worth, bound)
 
 
-def _in_parts(problem: Problem, number: int, time_limit_seconds: float) -> Counts:
-    """The fleet split by demand; see parts.py."""
-    jobs = min(number, os.cpu_count() or 1)
+def _in_parts(problem: Problem, number: int, time_limit_seconds: float, address: str | None) -> Counts:
+    """The fleet split by demand; see parts.py. Dask workers are taken to be enough for all parts at a time."""
+    jobs = number if address else min(number, os.cpu_count() or 1)
     limit = 0.8 * time_limit_seconds * jobs / number
-    path = parts.solve_in_parts(problem, number, partial(_path_of_part, time_limit_seconds=limit))
+    solve = partial(_path_of_part, time_limit_seconds=limit)
+    path = parts.solve_in_parts(problem, number, solve, address=address)
     if admissible(problem, problem.running):
         stays = _staying(problem, path)
         ours = path_objective(problem, path)

@@ -40,7 +40,7 @@ def run_on_dask(function: Callable[[Any], Any], tasks: Sequence[Any], address: s
         MissingLibraryError: distributed is not installed here.
         ModelOpsError: whatever ``function`` raised.
     """
-    distributed = require("distributed", purpose="Forecasting on a Dask cluster (parallel.backend dask)")
+    distributed = require("distributed", purpose="Work on a Dask cluster (parallel.backend dask)")
     with _quiet(), _connect(distributed, address) as client:
         _check_workers(client, address)
         packed = [_pack(function, task) for task in tasks]
@@ -56,7 +56,7 @@ def run_on_dask(function: Callable[[Any], Any], tasks: Sequence[Any], address: s
             ) from error
         except (OSError, distributed.KilledWorker, distributed.CancelledError) as error:
             raise InputError(
-                f"the workers were lost before the forecast was done ({type(error).__name__})",
+                f"the workers were lost before the work was done ({type(error).__name__})",
                 where=f"parallel.address {address}",
                 remedy="Look at the logs of the scheduler and its workers (memory above all), then run again",
             ) from error
@@ -152,7 +152,7 @@ def _pack(function: Callable[[Any], Any], task: Any) -> bytes:
     cloudpickle takes the modules below :data:`CORE` by value while that package is
     registered, but memoised functions always by name; those are sent as what they wrap.
     """
-    cloudpickle = require("cloudpickle", purpose="Forecasting on a Dask cluster (parallel.backend dask)")
+    cloudpickle = require("cloudpickle", purpose="Work on a Dask cluster (parallel.backend dask)")
     memoised = type(functools.lru_cache(len))
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[name-defined,misc]

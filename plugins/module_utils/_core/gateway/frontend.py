@@ -1,0 +1,153 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""The frontend: which model a request is for, who may ask, what is logged of it.
+
+The model is taken from the first of these that names one: the path's first part, the header
+``X-Model``, the Host header, the field ``model`` of the JSON body (where OpenAI clients put it).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.settings import Settings
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.version import HaproxyVersion
+
+HEALTH_PATH = "/gateway/healthy"
+# An old, valid moment, for what is no HTTP request at all and so has no moment of its own.
+NO_MOMENT = "1000000000000"
+ERRORS = {
+    400: ("bad_request", "The request could not be read."),
+    408: ("request_timeout", "The request was not complete in time."),
+    502: ("bad_gateway", "The replica broke off before it answered."),
+    503: ("overloaded", "No replica of this model is free or healthy. Try again later."),
+    504: ("gateway_timeout", "The replica did not answer in time."),
+}
+
+
+def error_body(kind: str, message: str) -> str:
+    """An error in the shape OpenAI clients read."""
+    return json.dumps({"error": {"message": message, "type": kind, "code": kind}}, separators=(",", ":"))
+
+
+def error_lines() -> list[str]:
+    """What HAProxy itself answers, as JSON."""
+    return [
+        f"  http-error status {status} content-type application/json string '{error_body(kind, message)}'"
+        for status, (kind, message) in sorted(ERRORS.items())
+    ]
+
+
+def models_list(names: Sequence[str]) -> str:
+    """The answer to ``GET /v1/models``."""
+    data = [{"id": name, "object": "model", "created": 0, "owned_by": "modelops"} for name in names]
+    return json.dumps({"object": "list", "data": data}, separators=(",", ":")) + "\n"
+
+
+def lines(
+    settings: Settings, version: HaproxyVersion, *, secret_names: Collection[str], models: Sequence[str]
+) -> list[str]:
+    """The frontends for requests and for metrics."""
+    text = ["", "frontend gateway", *(_bind(settings, address) for address in settings.binds)]
+    text += [
+        "  unique-id-format %[uuid()]",
+        "  unique-id-header X-ModelOps-Request",
+        f"  monitor-uri {HEALTH_PATH}",
+        "  http-request set-var(txn.at) date(0,ms),lower",
+        "  http-request set-var(txn.synthetic) str(1) if { req.hdr(x-modelops-synthetic) 1 }",
+        "  # Nobody but this gateway says which replica answers.",
+        "  http-request del-header X-ModelOps-Replica",
+    ]
+    text += _keys(settings, secret_names) + _routing(settings, models)
+    text += [f"  {line}" for line in settings.extra_frontend]
+    text += [f"  log-format '{_log_format(version)}'"]
+    return text + _metrics(settings, version)
+
+
+def _bind(settings: Settings, address: str) -> str:
+    if not settings.tls_certificate:
+        return f"  bind {address}"
+    # HTTP/1.1 only: a drain counts connections that may still bring a request.
+    line = f"  bind {address} ssl crt {settings.tls_certificate} alpn http/1.1"
+    return line + (f" ca-file {settings.tls_client_ca} verify required" if settings.tls_client_ca else "")
+
+
+def _keys(settings: Settings, secret_names: Collection[str]) -> list[str]:
+    """Clients' keys are compared by their SHA-256, so the file of keys holds none that could be used."""
+    if not settings.require_api_key:
+        return []
+    keys = f"{settings.config_dir}/api_keys.map"
+    unknown = error_body("invalid_api_key", "The API key is missing or not known.")
+    return [
+        f"  http-request set-var(txn.client) req.hdr(authorization),word(2,' '),sha2(256),hex,lower,map_str({keys})",
+        "  http-request return status 401 content-type application/json hdr WWW-Authenticate Bearer "
+        f"string '{unknown}' unless {{ var(txn.client) -m found }}",
+    ]
+
+
+def _routing(settings: Settings, models: Sequence[str]) -> list[str]:
+    names, hosts = f"map_str({settings.config_dir}/models.map)", f"map_str({settings.config_dir}/hosts.map)"
+    found, unknown = "{ var(txn.model) -m found }", error_body("model_not_found", "This gateway serves no such model.")
+    text = [
+        "  http-request return status 200 content-type application/json file "
+        f"{settings.config_dir}/models.json if {{ path /v1/models }} !{{ req.hdr(x-model) -m found }}",
+        f"  http-request set-var(txn.model) path,field(2,/),{names}",
+        f'  http-request set-path "%[path,regsub(^/[^/]+,)]" if {found}',
+        f"  http-request set-var(txn.model) req.hdr(x-model),{names} unless {found}",
+        f"  http-request return status 404 content-type application/json string '{unknown}' "
+        f"if !{found} {{ req.hdr(x-model) -m found }}",
+        f"  http-request set-var(txn.model) req.hdr(host),field(1,:),lower,{hosts} unless {found}",
+    ]
+    if settings.route_by_body:
+        # Waits for the body, or for as much of it as the buffer holds.
+        text += [
+            f"  http-request wait-for-body time {settings.request_seconds:g}s if {{ method POST }} !{found}",
+            f"  http-request set-var(txn.asked) req.body,json_query('$.model') if {{ method POST }} !{found}",
+            f"  http-request set-var(txn.model) var(txn.asked),{names} if {{ var(txn.asked) -m found }}",
+            f"  http-request return status 404 content-type application/json string '{unknown}' "
+            f"if !{found} {{ var(txn.asked) -m found }}",
+        ]
+    default = settings.default_model or (models[0] if len(models) == 1 else "")
+    if default:
+        text.append(f"  http-request set-var(txn.model) str({default}) unless {found}")
+    said = (
+        f"Name the model in the first {settings.buffer_kib} KiB of the JSON body, in the header X-Model, "
+        "or as the first part of the path."
+    )
+    return [
+        *text,
+        f"  http-request return status 400 content-type application/json string '{error_body('model_missing', said)}' "
+        f"unless {found}",
+        "  http-request set-var(txn.usable) var(txn.model),nbsrv",
+        f"  http-request set-var(txn.floor) var(txn.model),map_str_int({settings.config_dir}/floors.map,1)",
+        "  acl panic var(txn.usable),sub(txn.floor) -m int lt 0",
+        "  use_backend %[var(txn.model)]:panic if panic",
+        "  use_backend %[var(txn.model)]",
+    ]
+
+
+def _log_format(version: HaproxyVersion) -> str:
+    """One JSON line a request. A cut stream is a 200 in ``status`` and shows in ``term`` (SD, CD, sD, KD)."""
+    moment, synthetic = "%Ts.%ms", '"%[var(txn.synthetic)]"'
+    model = "%[var(txn.model)]"
+    if version.has_variable_defaults:
+        at = f"%[var(txn.at,{NO_MOMENT})"
+        moment, synthetic = f"{at},bytes(0,10)].{at},bytes(10,3)]", "%[var(txn.synthetic,0)]"
+        model = "%[var(txn.model,-)]"
+    return (
+        f'{{"at":{moment},"id":"%ID","model":"{model}","server":"%s","status":%ST,"term":"%tsc",'
+        '"queue_ms":%Tw,"connect_ms":%Tc,"response_ms":%Tr,"total_ms":%Ta,"bytes":%B,"request_bytes":%U,'
+        f'"retries":"%rc","synthetic":{synthetic},"backend":"%b"}}'
+    )
+
+
+def _metrics(settings: Settings, version: HaproxyVersion) -> list[str]:
+    if not settings.metrics_bind:
+        return []
+    text = ["", "frontend metrics", f"  bind {settings.metrics_bind}", "  option dontlog-normal"]
+    if version.has_exporter:
+        text.append("  http-request use-service prometheus-exporter if { path /metrics }")
+    return [*text, "  stats enable", "  stats uri /stats", "  stats refresh 5s"]

@@ -16,6 +16,7 @@ Python's standard library only.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -150,10 +151,8 @@ class Replica:
 
 def _break_off(connection: http.client.HTTPConnection) -> None:
     if connection.sock is not None:
-        try:
+        with contextlib.suppress(OSError):
             connection.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
 
 class Port:
@@ -181,10 +180,8 @@ class Port:
                     continue
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self.listener.close()
 
 

@@ -66,6 +66,34 @@ class Run:
         return sorted(re.findall(r"^ +- '?(lab-\w+: .+?)(?: \(first answer .*)?'?$", self.output, re.MULTILINE))
 
 
+def write_exact_plan(
+    path: Path,
+    inventory: Mapping[str, Any],
+    catalogue: Mapping[str, Any],
+    running: Sequence[Replica],
+    target: Sequence[Replica],
+) -> Path:
+    """A plan file for exactly the replicas of ``target``, from those that run, as ``capacity_plan`` would write it."""
+    hosts, models = parse_hosts(fleet_records(list(inventory), inventory)), parse_models(catalogue)
+    waves = order_waves(running, target, hosts, models)
+    wave_of = {(one["host"], one["slot"]): one["wave"] for one in waves.actions if one["action"] != "stop"}
+    write_plan(
+        str(path),
+        {
+            "created_at": clock.format_moment(time.time()),
+            "generator": "modelops.datacenter test",
+            "fleet_fingerprint": fleet_fingerprint(hosts, models),
+            "placements": [{**one.as_record(), "wave": wave_of[(one.host, one.slot)]} for one in target],
+            "actions": waves.actions,
+            "waves": waves.waves,
+            "moves": waves.moves,
+            "hosts": [one.as_record() for one in hosts],
+            "models": {one.name: one.as_record() for one in models},
+        },
+    )
+    return path
+
+
 class LabFleet:
     """The hosts of one lab, and the plan that was last applied to them."""
 
@@ -115,25 +143,7 @@ class LabFleet:
     def plan(self, target: Sequence[Replica]) -> Path:
         """A plan for exactly these replicas, from those of the last apply, as ``capacity_plan`` would write it."""
         inventory = yaml.safe_load((self.directory / "hosts.yml").read_text(encoding="utf-8"))["all"]["hosts"]
-        hosts, models = parse_hosts(fleet_records(list(inventory), inventory)), parse_models(self.catalogue)
-        waves = order_waves(self.running, target, hosts, models)
-        wave_of = {(one["host"], one["slot"]): one["wave"] for one in waves.actions if one["action"] != "stop"}
-        path = self.directory / "plan.json"
-        write_plan(
-            str(path),
-            {
-                "created_at": clock.format_moment(time.time()),
-                "generator": "modelops.datacenter test",
-                "fleet_fingerprint": fleet_fingerprint(hosts, models),
-                "placements": [{**one.as_record(), "wave": wave_of[(one.host, one.slot)]} for one in target],
-                "actions": waves.actions,
-                "waves": waves.waves,
-                "moves": waves.moves,
-                "hosts": [one.as_record() for one in hosts],
-                "models": {one.name: one.as_record() for one in models},
-            },
-        )
-        return path
+        return write_exact_plan(self.directory / "plan.json", inventory, self.catalogue, self.running, target)
 
     def apply(self, target: Sequence[Replica], *flags: str) -> Run:
         """Apply a plan for ``target`` with the collection's own playbook."""

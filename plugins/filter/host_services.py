@@ -105,9 +105,8 @@ _value:
 from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
-from jinja2 import Environment, StrictUndefined, TemplateError
-
 from ansible.errors import AnsibleFilterError
+from jinja2 import Environment, StrictUndefined, TemplateError
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import host_services as core

@@ -18,6 +18,7 @@ many_hosts.json beside this file, under the name given with --label.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -114,7 +115,9 @@ def inventory(directory: Path, hosts: int, replicas: int, *, fresh: bool) -> dic
 
 def planned(hosts: int, replicas: int) -> list[Replica]:
     return [
-        Replica(f"node-{index:03}", slot, MODELS[(index + slot) % len(MODELS)], "1", BASE_PORT + replicas * index + slot, ())
+        Replica(
+            f"node-{index:03}", slot, MODELS[(index + slot) % len(MODELS)], "1", BASE_PORT + replicas * index + slot, ()
+        )
         for index in range(hosts)
         for slot in range(replicas)
     ]
@@ -133,7 +136,9 @@ class Fleet:
         write_exact_plan(directory / "plan.json", document, catalogue({}), [], self.target)
         write_exact_plan(directory / "changed.json", document, catalogue({"CHANGED": "1"}), [], self.target)
 
-    def apply(self, settings: dict[str, str], *words: str, inventory: str = "hosts.yml", plan: str = "plan.json", **extra: Any) -> dict[str, Any]:
+    def apply(
+        self, settings: dict[str, str], *words: str, inventory: str = "hosts.yml", plan: str = "plan.json", **extra: Any
+    ) -> dict[str, Any]:
         """One run of the playbook: its figures, or its output as an error."""
         seconds = self.directory / "task_seconds.json"
         command = [str(BIN / "ansible-playbook"), "-i", str(self.directory / inventory), "modelops.datacenter.apply"]
@@ -149,7 +154,13 @@ class Fleet:
         }
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         done = subprocess.run(
-            command, cwd=self.directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            command,
+            cwd=self.directory,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
         wall, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         if done.returncode != 0:
@@ -176,10 +187,8 @@ class Fleet:
         """End every supervisord of the fleet, each with its replicas."""
         pids = [int(path.read_text()) for path in self.directory.glob("hosts/*/run/supervisord.pid")]
         for pid in pids:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                continue
         deadline = time.monotonic() + 60
         while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
             time.sleep(0.5)
@@ -217,7 +226,9 @@ def main() -> None:
         first = {"changed_hosts": 0} if arguments.again else fleet.apply(RECOMMENDED | {"ANSIBLE_FORKS": "2"})
         print(f"first apply: {json.dumps({key: value for key, value in first.items() if key != 'tasks'})}", flush=True)
         rows = measure(
-            fleet, arguments.only or ["converged", "changed, check", "fresh, check"], arguments.settings or list(SETTINGS)
+            fleet,
+            arguments.only or ["converged", "changed, check", "fresh, check"],
+            arguments.settings or list(SETTINGS),
         )
         if first["changed_hosts"] >= arguments.hosts:
             rows["first apply, recommended with 2 forks"] = first

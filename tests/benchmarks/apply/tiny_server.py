@@ -3,7 +3,7 @@
 import socket
 import sys
 
-ANSWER = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}'
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 
 with socket.create_server(("127.0.0.1", int(sys.argv[1]))) as listener:
     while True:

@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import engines, readiness, server_metrics
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import (
+    engines,
+    readiness,
+    server_metrics,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.http_client import Answer
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.service import build_service
 
@@ -81,7 +85,9 @@ def test_every_flag_exists(engine: str) -> None:
 def test_every_other_spelling_of_a_flag_exists(engine: str) -> None:
     aliases = engines.PROFILES[engine].style.aliases
     known = set(FACTS[engine]["flags"])
-    known |= {short for short, flag in ABBREVIATIONS.items() if [one for one in known if one.startswith(short)] == [flag]}
+    known |= {
+        short for short, flag in ABBREVIATIONS.items() if [one for one in known if one.startswith(short)] == [flag]
+    }
     assert set(aliases) | {name for names in aliases.values() for name in names} <= known
 
 
@@ -135,7 +141,9 @@ def test_every_metric_that_is_read_exists(engine: str) -> None:
     assert names
     known = set(FACTS[engine]["metrics"])
     # prometheus_client writes a counter with _total; a histogram is read by its _sum too.
-    assert {name for name in names if not {name, name.removesuffix("_total"), name.removesuffix("_sum")} & known} == set()
+    assert {
+        name for name in names if not {name, name.removesuffix("_total"), name.removesuffix("_sum")} & known
+    } == set()
 
 
 def test_older_names_are_really_gone_from_the_named_versions() -> None:

@@ -120,4 +120,4 @@ def test_a_wrong_entry_or_template_is_one_message() -> None:
     with pytest.raises(AnsibleFilterError, match="model chat"):
         host_services(REPLICAS, {**MODELS, "chat": {**MODELS["chat"], "engine": "abacus"}}, [])
     with pytest.raises(AnsibleFilterError, match="template"):
-        host_services(REPLICAS, MODELS, [{"path": "/x", "mode": "0644", "template": "{{ nobody }}"}], artifacts=ARTIFACTS)
+        render({"path": "/x", "mode": "0644", "template": "{{ nobody }}"})

@@ -1,5 +1,7 @@
 """Callback of the benchmark: when each task began and how many hosts it ran on, as JSON into $TASK_SECONDS."""
 
+# The documentation stands first, as in every plugin.
+# ruff: noqa: E402
 from __future__ import annotations
 
 DOCUMENTATION = """

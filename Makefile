@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COLLECTIONS := .cache/collections
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help env test-env demo demo-down test unit sanity integration lint docs-lint format lock build clean
+.PHONY: help env test-env demo demo-down test unit sanity integration test-vllm lint docs-lint format lock build clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,10 +39,16 @@ sanity: test-env ## ansible-test sanity on a copy of the collection
 integration: test-env ## real module and playbook runs against real servers
 	@$(BIN)/python -m pytest tests/integration -q
 
+test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 GB; not part of make test)
+	@tests/tools/run_vllm
+
 lint: test-env ## ruff, mypy, yamllint, ansible-lint (profile production)
 	@tests/tools/run_lint
 
-docs-lint: test-env ## ansible-doc, antsibull-docs, changelog
+docs-test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 GB; not part of make test)
+	@tests/tools/run_vllm
+
+lint: test-env ## ansible-doc, antsibull-docs, changelog
 	@tests/tools/run_docs_lint
 
 format: test-env ## let ruff format the code

@@ -147,11 +147,18 @@ class LabFleet:
 
     def apply(self, target: Sequence[Replica], *flags: str) -> Run:
         """Apply a plan for ``target`` with the collection's own playbook."""
+        run = self.play("apply", "-e", f"modelops_plan={self.plan(target)}", *flags)
+        if run.code == 0 and "--check" not in flags:
+            self.running = list(target)
+        return run
+
+    def play(self, playbook: str, *flags: str) -> Run:
+        """Run one of the collection's playbooks on the lab."""
         command = [str(BIN / "ansible-playbook"), "-i", str(self.directory / "hosts.yml")]
-        command += ["-e", f"@{self.directory / 'catalogue.json'}", "-e", f"modelops_plan={self.plan(target)}"]
+        command += ["-e", f"@{self.directory / 'catalogue.json'}"]
         began = time.monotonic()
         done = subprocess.run(
-            [*command, "modelops.datacenter.apply", *flags],
+            [*command, f"modelops.datacenter.{playbook}", *flags],
             cwd=ROOT,
             env={
                 **self.environment,
@@ -162,7 +169,7 @@ class LabFleet:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=240,
+            timeout=600,
             check=False,
         )
         assert "Traceback" not in done.stdout, done.stdout
@@ -170,8 +177,6 @@ class LabFleet:
             host: {key: int(value) for key, value in (pair.split("=") for pair in numbers.split())}
             for host, numbers in RECAP.findall(done.stdout)
         }
-        if done.returncode == 0 and "--check" not in flags:
-            self.running = list(target)
         return Run(done.returncode, done.stdout, recap, time.monotonic() - began)
 
     def _lab(self, *words: str, timeout: float, check: bool = True) -> str:

@@ -58,7 +58,9 @@ options:
     type: float
     default: 0
   max_clock_offset_seconds:
-    description: How far the clock may be from O(controller_time), the time to reach the host included; V(0) asks for nothing.
+    description:
+      - How far the clock may be behind O(controller_time); V(0) asks for nothing. Whether it is ahead shows only
+        afterwards, by RV(found.time), since on a busy controller the way to the host takes a while.
     type: float
     default: 0
   clock_synchronised:
@@ -158,8 +160,11 @@ found:
     runtime_versions:
       description: Versions of what the driver offers.
       type: dict
+    time:
+      description: The host's clock in epoch seconds.
+      type: float
     clock_offset_seconds:
-      description: The host's clock minus the controller's.
+      description: That minus O(controller_time); the time to reach the host is in it.
       type: float
     clock_synchronised:
       description: Whether a time service keeps the clock; null where the kernel does not say.

@@ -55,20 +55,19 @@ STATE = r"""
 find / -xdev \( -path /tmp -o -path /var/tmp -o -path /root/.ansible -o -path /var/log -o -path /var/cache \
     -o -path /var/lib/systemd -o -path /var/lib/prometheus -o -name __pycache__ \) -prune \
     -o \( -type f -o -type l \) -printf '%p %m %u:%g %s %l\n' | sort
-find /etc /opt /usr/local -xdev -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
+find /etc /opt/modelops -xdev -type f -not -name '*.pyc' -print0 2>/dev/null | sort -z | xargs -0 --no-run-if-empty sha256sum
 find /run/modelops /var/log/modelops -printf '%p %m %u:%g\n' 2>/dev/null | sort
 getent passwd; getent group
 systemctl list-unit-files --no-legend --plain | sort
-for unit in $(systemctl list-units --all --no-legend --plain --type=service,timer,slice | awk '{print $1}' | sort); do
-    case $unit in ssh*|user*|session*|systemd-*|dbus*|apt-*|dpkg-*|e2scrub*|fstrim*|modprobe*|getty*) continue;; esac
-    echo "$unit $(systemctl show --value --property=LoadState,ActiveState,SubState,MainPID "$unit" | tr '\n' ' ')"
-done
+units=$(systemctl list-units --all --no-legend --plain --type=service,timer,slice | awk '{print $1}' \
+    | grep -vE '^(ssh|user|session|systemd-|dbus|apt-|dpkg-|e2scrub|fstrim|modprobe|getty|run-)' | sort)
+systemctl show --property=Id,LoadState,ActiveState,SubState,MainPID $units | sed 's/^$/;/' | tr '\n' ' ' | tr ';' '\n'
 nft list ruleset | sed 's/counter packets [0-9]* bytes [0-9]*/counter/'
 """
 
 
 def states(fleet: LabFleet) -> dict[str, str]:
-    return {host: fleet.sh(host, STATE) for host in HOSTS}
+    return {host: fleet.sh(host, STATE, seconds=300) for host in HOSTS}
 
 
 def assert_same(before: dict[str, str], after: dict[str, str], output: str) -> None:

@@ -117,9 +117,9 @@ class LabFleet:
         name = f"modelops-{self.environment['MODELOPS_LAB']}-{host.replace('lab-', '')}"
         self._lab("podman", verb, name, timeout=60)
 
-    def sh(self, host: str, command: str, *, check: bool = True) -> str:
+    def sh(self, host: str, command: str, *, check: bool = True, seconds: float = 60) -> str:
         """What a shell command on a host prints."""
-        return self._lab("run", host, "sh", "-c", command, timeout=60, check=check).strip()
+        return self._lab("run", host, "sh", "-c", command, timeout=seconds, check=check).strip()
 
     def wait(self, host: str, command: str, *, seconds: float) -> None:
         """Until a shell command on a host succeeds."""

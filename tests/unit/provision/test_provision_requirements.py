@@ -81,7 +81,7 @@ def test_a_host_that_has_everything_lacks_nothing() -> None:
         ({"runtime_versions": {"cuda": "12.2"}}, "Its driver offers cuda 12.2, at least 12.4 is needed"),
         ({"memory_gib": 31.3}, "It has 31.3 GiB of memory, at least 64 GiB are needed"),
         ({"free_gib": {"/opt/modelops": 12.0}}, "/opt/modelops has 12.0 GiB free, at least 500 GiB are needed"),
-        ({"clock_offset_seconds": -5.0}, "Its clock is 5.0 s behind the controller's"),
+        ({"clock_offset_seconds": -5.0}, "Its clock is at least 5.0 s behind the controller's"),
         ({"clock_synchronised": False}, "Its clock is not kept by a time service"),
         ({"listeners": {8002: "nginx"}}, "Port 8002 (for replicas) is taken by nginx"),
         ({"listeners": {9100: "nginx"}}, "Port 9100 (for node_exporter) is taken by nginx"),
@@ -96,6 +96,10 @@ def test_each_lack_is_one_sentence_with_what_to_do(change: dict[str, Any], says:
 def test_a_minor_release_counts_as_its_release_and_a_longer_number_does_not() -> None:
     assert unmet(replace(GOOD, system="rocky", system_version="9.4"), WANTED) == []
     assert len(unmet(replace(GOOD, system="debian", system_version="120"), WANTED)) == 1
+
+
+def test_a_slow_way_to_the_host_is_not_taken_for_a_clock_that_is_ahead() -> None:
+    assert unmet(replace(GOOD, clock_offset_seconds=31.2), WANTED) == []
 
 
 def test_a_container_has_the_clock_of_its_machine() -> None:

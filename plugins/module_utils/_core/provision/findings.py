@@ -23,7 +23,8 @@ STA_UNSYNC_STATE = 5  # what adjtimex returns while nothing keeps the clock (TIM
 
 @dataclass(frozen=True)
 class Findings:
-    """``clock_offset_seconds`` is the host's clock minus the controller's, the time to reach the host included.
+    """``time`` is the host's clock, in epoch seconds; ``clock_offset_seconds`` is that minus the controller's, with
+    the time that it took to reach the host in it.
 
     ``listeners`` gives for a port the service, or else the program, that listens on it;
     ``own_ports`` are those of the replicas that the host's state names.
@@ -41,6 +42,7 @@ class Findings:
     accelerator_count: int = 0
     driver_version: str = ""
     runtime_versions: Mapping[str, str] = field(default_factory=dict)
+    time: float = 0.0
     clock_offset_seconds: float | None = None
     clock_synchronised: bool | None = None
     listeners: Mapping[int, str] = field(default_factory=dict)
@@ -79,6 +81,7 @@ def look(
         accelerator_count=int(accelerators["count"]),
         driver_version=str(accelerators["driver_version"]),
         runtime_versions=dict(accelerators["runtime_versions"]),
+        time=round(now, 3),
         clock_offset_seconds=round(now - controller_time, 3) if controller_time else None,
         clock_synchronised=clock_synchronised(),
         listeners=listeners(set(ports)),

@@ -46,7 +46,7 @@ class Requirements:
         accelerators: how many devices the inventory promises; 0 asks for none.
         memory_gib: lowest memory.
         disk_gib: lowest free space by directory.
-        max_clock_offset_seconds: against the controller; 0 asks for nothing.
+        max_clock_offset_seconds: how far behind the controller; 0 asks for nothing.
         clock_synchronised: whether the kernel's clock must be kept by a time service.
         ports: ports that must be free or ours.
     """
@@ -157,10 +157,11 @@ def _room(found: Findings, wanted: Requirements) -> list[str]:
 def _clock(found: Findings, wanted: Requirements) -> list[str]:
     problems = []
     offset, limit = found.clock_offset_seconds, wanted.max_clock_offset_seconds
-    if limit and offset is not None and abs(offset) > limit:
+    # The way to the host only adds to the offset, so a clock that seems behind is behind.
+    if limit and offset is not None and offset < -limit:
         problems.append(
-            f"Its clock is {abs(offset):.1f} s {'ahead of' if offset > 0 else 'behind'} the controller's, "
-            f"at most {limit:g} s are allowed. See 'timedatectl', and the controller's clock too."
+            f"Its clock is at least {-offset:.1f} s behind the controller's, at most {limit:g} s are allowed. "
+            "See 'timedatectl', and the controller's clock too."
         )
     if wanted.clock_synchronised and found.clock_synchronised is False and not found.container:
         problems.append(

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COLLECTIONS := .cache/collections
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help env test-env demo demo-down test unit sanity integration molecule test-vllm lint docs-lint format lock build clean
+.PHONY: help env test-env demo demo-down test unit sanity integration molecule playbooks test-vllm lint docs-lint format lock build clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 G
 
 molecule: test-env ## the roles from bare systemd hosts on, with Molecule (root, podman)
 	@tests/tools/run_molecule
+
+playbooks: test-env ## every playbook on a live lab: check mode and a second run change nothing (root, podman)
+	@$(BIN)/python -m pytest tests/lab -q --durations=10
 
 lint: test-env ## ruff, mypy, yamllint, ansible-lint (profile production)
 	@tests/tools/run_lint

@@ -51,10 +51,7 @@ playbooks: test-env ## every playbook on a live lab: check mode and a second run
 lint: test-env ## ruff, mypy, yamllint, ansible-lint (profile production)
 	@tests/tools/run_lint
 
-docs-test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 GB; not part of make test)
-	@tests/tools/run_vllm
-
-lint: test-env ## ansible-doc, antsibull-docs, changelog
+docs-lint: test-env ## ansible-doc, antsibull-docs, changelog
 	@tests/tools/run_docs_lint
 
 format: test-env ## let ruff format the code

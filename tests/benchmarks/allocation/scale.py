@@ -67,7 +67,14 @@ def proven(affinity: float) -> list[dict[str, Any]]:
         settings = Settings(method=method, time_limit_seconds=60)
         objective = allocate(some.hosts, some.models, demands, [], settings).objective
         shares = {"over_proven": objective / bound - 1, "proven_over_bound": bound / relaxed - 1}
-        rows.append({**found, "spread": False, "affinity": affinity, **{name: round(share, 5) for name, share in shares.items()}})
+        rows.append(
+            {
+                **found,
+                "spread": False,
+                "affinity": affinity,
+                **{name: round(share, 5) for name, share in shares.items()},
+            }
+        )
     return rows
 
 

@@ -131,7 +131,7 @@ class GatewayBench:
 
     def members(self, replicas: list[dict[str, Any]] | None, **options: Any) -> dict[str, Any]:
         options.setdefault("settings", self.settings)
-        options.setdefault("models", {"chat": {"engine": "llama_cpp", "engine_args": {"parallel": 4}}})
+        options.setdefault("models", {"chat": {"engine": "llama_cpp", "engine_args": {"parallel": 8}}})
         result, _differences = make_members(self.config_dir, replicas=replicas, executable=HAPROXY, **options)
         return result
 

@@ -55,10 +55,10 @@ class Replica:
         """The line for HAProxy; empty before the first probe is over."""
         for flag in ("drain", f"drain-{self.slot}"):
             if os.path.exists(os.path.join(self.settings["state_dir"], flag)):
-                return f"stopped#{flag} is set on the host\n"
+                return f"stopped #{flag} is set on the host\n"
         if self.up is None:
             return ""
-        return "up\n" if self.up else f"down#{self.reason[:120]}\n"
+        return "up\n" if self.up else f"down #{self.reason[:120]}\n"
 
     def watch(self) -> None:
         while not self.gone.is_set():

@@ -9,6 +9,7 @@ Order: files first (checked by HAProxy itself before they replace anything), the
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.
     render,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.master_socket import (
+    GatewayDownError,
     MasterSocket,
     Worker,
 )
@@ -140,7 +142,7 @@ class Control:
                 if os.path.exists(source):
                     shutil.copy2(source, os.path.join(scratch, name))
             done = subprocess.run(
-                [self.executable, "-c", "-q", "-f", os.path.join(scratch, CONFIGURATION)],
+                [self.executable, "-c", "-f", os.path.join(scratch, CONFIGURATION)],
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -245,7 +247,9 @@ class Control:
                 != (state.address, state.port)
             }
             self.save_state(old, changed=changed)
-        self.socket.ask("reload")
+        with contextlib.suppress(GatewayDownError):
+            # The master may close the connection before it has answered; whether it reloaded is seen below.
+            self.socket.ask("reload")
         deadline = self.clock() + RELOAD_SECONDS
         while self.clock() < deadline:
             worker = self.socket.current() if self.socket.is_up() else None

@@ -92,6 +92,8 @@ class Drain:
         for worker in current:
             self._keep_out(worker, "drain", [one.member for one in self.drained if not one.done])
         loads = [(worker, load) for worker in workers if (load := self._load(worker)) is not None]
+        if not current or not any(not worker.old for worker, _load in loads):
+            return  # between two workers: nothing is known, so nothing is over
         for one in self.drained:
             if one.done:
                 continue
@@ -105,8 +107,8 @@ class Drain:
 
     def _load(self, worker: Worker) -> Load | None:
         printed = self.socket.ask_worker(worker, "show stat")
-        # An old worker may end between two questions.
-        return parse_load(printed) if printed.lstrip().startswith("# pxname") or not worker.old else None
+        # A worker may end, or be replaced, between two questions.
+        return parse_load(printed) if printed.lstrip().startswith("# pxname") else None
 
     def _keep_out(self, worker: Worker, state: str, members: Sequence[Member]) -> None:
         """Also for a worker that came up since the last look."""

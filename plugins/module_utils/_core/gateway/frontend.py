@@ -64,6 +64,9 @@ def lines(
     text += _keys(settings, secret_names) + _routing(settings, models)
     text += [f"  {line}" for line in settings.extra_frontend]
     text += [f"  log-format '{_log_format(version)}'"]
+    if version.has_variable_defaults:
+        # What is no HTTP request has no variables.
+        text += [f"  error-log-format '{_log_line('%Ts.%ms', '-', '0')}'"]
     return text + _metrics(settings, version)
 
 
@@ -131,12 +134,13 @@ def _routing(settings: Settings, models: Sequence[str]) -> list[str]:
 
 def _log_format(version: HaproxyVersion) -> str:
     """One JSON line a request. A cut stream is a 200 in ``status`` and shows in ``term`` (SD, CD, sD, KD)."""
-    moment, synthetic = "%Ts.%ms", '"%[var(txn.synthetic)]"'
-    model = "%[var(txn.model)]"
-    if version.has_variable_defaults:
-        at = f"%[var(txn.at,{NO_MOMENT})"
-        moment, synthetic = f"{at},bytes(0,10)].{at},bytes(10,3)]", "%[var(txn.synthetic,0)]"
-        model = "%[var(txn.model,-)]"
+    if not version.has_variable_defaults:
+        return _log_line("%Ts.%ms", "%[var(txn.model)]", '"%[var(txn.synthetic)]"')
+    at = f"%[var(txn.at,{NO_MOMENT})"
+    return _log_line(f"{at},bytes(0,10)].{at},bytes(10,3)]", "%[var(txn.model,-)]", "%[var(txn.synthetic,0)]")
+
+
+def _log_line(moment: str, model: str, synthetic: str) -> str:
     return (
         f'{{"at":{moment},"id":"%ID","model":"{model}","server":"%s","status":%ST,"term":"%tsc",'
         '"queue_ms":%Tw,"connect_ms":%Tc,"response_ms":%Tr,"total_ms":%Ta,"bytes":%B,"request_bytes":%U,'

@@ -10,11 +10,15 @@ After a reload the streams live in the old worker, which only the master reaches
 from __future__ import annotations
 
 import socket
+import time
 from dataclasses import dataclass
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
 
 TIMEOUT_SECONDS = 10.0
+# While the master takes up a new configuration its socket refuses, for a moment or, on a busy host, for seconds.
+PATIENCE_SECONDS = 10.0
+RETRY_SECONDS = 0.05
 
 
 class GatewayDownError(ModelOpsError):
@@ -32,8 +36,11 @@ class Worker:
 class MasterSocket:
     """One command, one connection: a reload closes the socket's connections."""
 
-    def __init__(self, path: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self, path: str, *, timeout_seconds: float = TIMEOUT_SECONDS, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self.path = path
+        self.patience_seconds = patience_seconds
         self.timeout_seconds = timeout_seconds
 
     def ask(self, command: str) -> str:
@@ -42,20 +49,34 @@ class MasterSocket:
         Raises:
             GatewayDownError: nobody answers.
         """
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(self.timeout_seconds)
-            try:
-                connection.connect(self.path)
-                connection.sendall(command.encode("utf-8") + b"\n")
-                connection.shutdown(socket.SHUT_WR)
-                parts = iter(lambda: connection.recv(65536), b"")
-                return b"".join(parts).decode("utf-8", "replace")
-            except OSError as error:
+        deadline = time.monotonic() + self.patience_seconds
+        while True:
+            answer, error = self._try(command)
+            if error is None:
+                return answer
+            busy = isinstance(error, (ConnectionRefusedError, ConnectionResetError, BrokenPipeError))
+            if not busy or time.monotonic() >= deadline:
                 raise GatewayDownError(
                     f"HAProxy's master does not answer ({error})",
                     where=self.path,
                     remedy="Look at it with: systemctl status modelops-gateway",
                 ) from error
+            time.sleep(RETRY_SECONDS)
+
+    def _try(self, command: str) -> tuple[str, OSError | None]:
+        try:
+            return self._exchange(command), None
+        except OSError as error:
+            return "", error
+
+    def _exchange(self, command: str) -> str:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(self.timeout_seconds)
+            connection.connect(self.path)
+            connection.sendall(command.encode("utf-8") + b"\n")
+            connection.shutdown(socket.SHUT_WR)
+            parts = iter(lambda: connection.recv(65536), b"")
+            return b"".join(parts).decode("utf-8", "replace")
 
     def ask_worker(self, worker: Worker, command: str) -> str:
         """What one worker answers; empty when it is gone."""

@@ -100,8 +100,8 @@ options:
         default: 100
       budget:
         description:
-          - Ratio of bad requests that the canary's upper bound must not exceed. Where twice the baseline's own ratio is more, that
-            holds instead.
+          - Ratio that the canary's upper bound must not exceed, of failed requests and of failed or slow ones. Where twice the
+            baseline's own ratio of the same is more, that holds instead.
           - Without a bad request 100 requests reach 2.95 %, 300 reach 1 %.
         type: float
         default: 0.03
@@ -183,7 +183,10 @@ figures:
       description: Requests of each arm, and how many failed, were slow, refused, left out or part of the warm-up.
       type: dict
     bad_ratio:
-      description: Of canary and baseline, the canary's upper bound and what is allowed.
+      description: Of failed or slow requests, of canary and baseline, the canary's upper bound and what is allowed.
+      type: dict
+    failed_ratio:
+      description: The same of failed requests alone.
       type: dict
     e_value:
       description: The evidence against the canary, its course and the limit at which it fails.

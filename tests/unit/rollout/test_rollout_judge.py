@@ -120,6 +120,18 @@ def test_pass_needs_every_condition(change: str) -> None:
     assert verdict(events, **more).verdict == "inconclusive"
 
 
+def test_a_baseline_that_is_often_slow_does_not_excuse_failures() -> None:
+    slo = {"ttft_ms": 300}
+    events = columns(400, seed=2)
+    own = [row for row, server in enumerate(events["server"]) if server == "new-0"]
+    failed = set(own[::50])
+    events["status"] = [500 if row in failed else 200 for row in range(400)]
+    said = verdict(events, slo=slo)
+    assert said.figures["bad_ratio"]["canary_upper"] < said.figures["bad_ratio"]["allowed"]
+    assert said.figures["failed_ratio"]["canary_upper"] > said.figures["failed_ratio"]["allowed"] == 0.03
+    assert said.verdict == "inconclusive"
+
+
 def test_no_events_never_pass() -> None:
     empty = {name: [] for name in columns(1)}
     for final in (True, False):

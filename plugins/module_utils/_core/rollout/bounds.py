@@ -10,16 +10,46 @@ P(X <= x) = a, the 1 - a quantile of Beta(x + 1, n - x). For x = 0 it is 1 - a^(
 
 from __future__ import annotations
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+from dataclasses import dataclass
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.numerics import library
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.settings import Settings
 
 MOST_REQUESTS = 10_000_000
+BASELINE_FACTOR = 2.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """``count`` of the canary's ``requests`` are bad; at most ``bound`` of all may be, ``allowed`` is the most
+    that is tolerated. ``lacking``: more requests, none bad, until the bound fits; None when out of reach."""
+
+    count: int
+    requests: int
+    bound: float
+    allowed: float
+    lacking: int | None
+
+
+def budget_of(count: int, requests: int, other: int, others: int, settings: Settings) -> Budget:
+    """The budget of one kind of bad event.
+
+    Args:
+        count: the canary's, of ``requests``.
+        other: the baseline's, of ``others``; twice its ratio is allowed where that is more than the budget.
+    """
+    own_ratio = other / others if others else 0.0
+    allowed = min(1.0, max(settings.budget, BASELINE_FACTOR * own_ratio))
+    wanted = requests_for(count, allowed, settings.confidence)
+    lacking = None if wanted is None else max(0, wanted - requests)
+    return Budget(count, requests, upper_bound(count, requests, settings.confidence), allowed, lacking)
 
 
 def upper_bound(bad: int, requests: int, confidence: float = 0.95) -> float:
     """The Clopper-Pearson upper bound of the ratio of bad requests; 1 when nothing was asked."""
     if requests <= 0 or bad >= requests:
         return 1.0
-    special = require("scipy.special", purpose="Judging a canary")
+    special = library("scipy.special")
     return float(special.betaincinv(bad + 1, requests - bad, confidence))
 
 

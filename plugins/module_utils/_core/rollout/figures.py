@@ -27,9 +27,15 @@ def as_figures(found: Findings, settings: Settings) -> dict[str, Any]:
         "counts": {"canary": asdict(canary), "baseline": asdict(baseline)},
         "bad_ratio": {
             "canary": _ratio(canary.bad, canary.bounded),
-            "canary_upper": _plain(found.bound),
+            "canary_upper": _plain(found.bad.bound),
             "baseline": _ratio(baseline.bad, baseline.bounded),
-            "allowed": _plain(found.allowed),
+            "allowed": _plain(found.bad.allowed),
+        },
+        "failed_ratio": {
+            "canary": _ratio(canary.failed, canary.bounded),
+            "canary_upper": _plain(found.failed.bound),
+            "baseline": _ratio(baseline.failed, baseline.bounded),
+            "allowed": _plain(found.failed.allowed),
         },
         "e_value": {
             "largest": _plain(found.evidence.largest),

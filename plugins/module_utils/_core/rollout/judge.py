@@ -11,7 +11,8 @@ In this order:
 3. E >= 1/alpha on bad events, at any look: fail.
 4. At the final look, once there are enough requests: a latency above the margin with p < alpha / (measures x looks): fail.
 5. pass needs all of: the final look, enough requests on both arms, the soak time, latency compared, and the
-   upper bound of the bad ratio within the budget (or twice the baseline's own ratio, where that is more).
+   upper bounds of what failed, and of what failed or was slow, each within the budget (or twice the baseline's own
+   ratio of the same, where that is more).
 6. Otherwise inconclusive, with what is missing. Time alone never promotes.
 """
 
@@ -29,7 +30,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.
     cut_windows,
     weigh,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.bounds import upper_bound
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.bounds import Budget, budget_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.events import Events
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.figures import as_figures
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.latency_shift import Shift, compare
@@ -50,8 +51,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.
     take_samples,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.settings import Settings
-
-BASELINE_FACTOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,8 @@ class Findings:
     baseline: Count
     evidence: Evidence
     shifts: dict[str, Shift]
-    bound: float
-    allowed: float
+    bad: Budget
+    failed: Budget
     missing: Missing
     soaked_seconds: float
 
@@ -125,8 +124,10 @@ def _find(case: Case, settings: Settings) -> Findings:
     for spot, name in enumerate(LATENCIES):
         if any(math.isfinite(one.latencies[spot]) for one in samples):
             shifts[name] = compare(latency_strata(samples, spot), settings.latency_margin)
-    own_ratio = baseline.bad / baseline.bounded if baseline.bounded else 0.0
-    allowed = min(1.0, max(settings.budget, BASELINE_FACTOR * own_ratio))
+    bad, failed = (
+        budget_of(own, canary.bounded, other, baseline.bounded, settings)
+        for own, other in ((canary.bad, baseline.bad), (canary.failed, baseline.failed))
+    )
     began = min((one.at for one in samples if one.canary), default=math.inf)
     ended = max((one.ended_at for one in samples if one.canary), default=-math.inf)
     soaked = max(0.0, ended - began) if canary.requests else 0.0
@@ -135,9 +136,9 @@ def _find(case: Case, settings: Settings) -> Findings:
         baseline,
         gather_evidence(samples, settings),
         shifts,
-        upper_bound(canary.bad, canary.bounded, settings.confidence),
-        allowed,
-        what_is_missing(canary, baseline, allowed, settings),
+        bad,
+        failed,
+        what_is_missing(canary, baseline, (bad, failed), settings),
         soaked,
     )
 
@@ -162,7 +163,7 @@ def _decide(case: Case, settings: Settings, found: Findings) -> tuple[str, list[
         return verdicts.INCONCLUSIVE, held
     return verdicts.PASS, [
         f"{found.canary.answered} requests on the canary and {found.baseline.answered} on the baseline, at most "
-        f"{found.bound:.2%} bad with {settings.confidence:.0%} confidence, no latency above {settings.latency_margin:g} times"
+        f"{found.bad.bound:.2%} bad with {settings.confidence:.0%} confidence, no latency above {settings.latency_margin:g} times"
     ]
 
 
@@ -191,8 +192,9 @@ def _held(case: Case, settings: Settings, found: Findings) -> list[str]:
     if found.soaked_seconds < settings.soak_seconds:
         left = settings.soak_seconds - found.soaked_seconds
         held.append(f"the canary must soak {left:.0f} seconds more")
-    if not found.missing.requests and found.bound > found.allowed:
-        held.append(f"up to {found.bound:.2%} may be bad, {found.allowed:.2%} are allowed")
+    for what, part in (("failed", found.failed), ("bad", found.bad)):
+        if not found.missing.requests and part.bound > part.allowed:
+            held.append(f"up to {part.bound:.2%} may be {what}, {part.allowed:.2%} are allowed")
     compared = max((shift.canary for shift in found.shifts.values()), default=0)
     if not found.missing.requests and compared < settings.minimum_requests / 2:
         held.append(f"latency could be compared on {compared} canary requests only")

@@ -29,10 +29,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.numerics import library
 
 MOST_PER_ARM = 250
-PURPOSE = "Judging a canary"
 
 Stratum = tuple[Sequence[float], Sequence[float]]  # milliseconds of canary and baseline; infinite: failed
 
@@ -59,8 +58,8 @@ def compare(strata: Mapping[str, Stratum], margin: float, confidence: float = 0.
         margin: ratio that is still no fault.
         confidence: of the ratio's interval, two-sided.
     """
-    np = require("numpy", purpose=PURPOSE)
-    special = require("scipy.special", purpose=PURPOSE)
+    np = library("numpy")
+    special = library("scipy.special")
     pairs = [(_logs(np, strata[name][0]), _logs(np, strata[name][1])) for name in sorted(strata)]
     pairs = [(x, y) for x, y in pairs if x.size and y.size]
     score = variance = 0.0

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.bounds import requests_for
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.bounds import Budget
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.samples import Count
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.settings import Settings
 
@@ -42,15 +42,15 @@ class Missing:
         return any(self.real)
 
 
-def what_is_missing(canary: Count, baseline: Count, allowed: float, settings: Settings) -> Missing:
+def what_is_missing(canary: Count, baseline: Count, budgets: tuple[Budget, ...], settings: Settings) -> Missing:
     """What both arms lack of a verdict.
 
     Args:
-        allowed: bad ratio that the bound must not exceed.
+        budgets: of the canary, each of which must fit.
     """
     lacks = [_lack(arm, settings.minimum_requests) for arm in (canary, baseline)]
-    wanted = requests_for(canary.bad, allowed, settings.confidence)
-    for_bound = None if wanted is None else max(0, wanted - canary.bounded)
+    reachable = [one.lacking for one in budgets if one.lacking is not None]
+    for_bound = max(reachable) if len(reachable) == len(budgets) else None
     synthetic = [lack[2] for lack in lacks]
     synthetic[0] = max(synthetic[0], for_bound or 0)
     rate = SYNTHETIC_SHARE * settings.spare_requests_per_second

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history import csv_source, parquet_source
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
@@ -122,6 +122,26 @@ def test_jitter_is_moved_to_the_grid_and_said(tmp_path: Path) -> None:
     series, warnings = read_history(written(tmp_path, text))
     assert (series[0].start, series[0].values.tolist()) == (START, [0, 1, 2, 3, 4, 5, 6])
     assert warnings == ["a: samples beside the grid are moved to its nearest moment"]
+
+
+@pytest.mark.parametrize(("step", "waver", "count"), [(600, 90, 2000), (600, 150, 300), (3600, 90, 60), (60, 12, 500)])
+@pytest.mark.parametrize("offset", [0, 0.4])
+def test_samples_that_waver_keep_the_step_of_the_clock(
+    tmp_path: Path, step: int, waver: int, count: int, offset: float
+) -> None:
+    """A collector that wakes up to so many seconds early or late, and misses one turn in ten."""
+    random = np.random.default_rng(count)
+    turns = np.flatnonzero(random.random(count) > 0.1)
+    late = np.round(random.uniform(-waver, waver, turns.size))
+    moments = START + offset * step + turns * step + late
+    text = HEAD + "".join(f"a,{format_moment(moment)},{turn}\n" for moment, turn in zip(moments, turns))
+    series, _unused = read_history(written(tmp_path, text))
+    assert series[0].step_seconds == step
+    # a rounding to the grid's own phase may shift all of them alike by a fraction of a step
+    assert abs(series[0].start - (START + offset * step + turns[0] * step)) <= waver / 2
+    known = np.flatnonzero(series[0].present)
+    np.testing.assert_array_equal(known, turns - turns[0])
+    np.testing.assert_array_equal(series[0].values[known], turns)
 
 
 def test_repeated_moments(tmp_path: Path) -> None:

@@ -22,6 +22,11 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.jitter import (
+    even_step,
+    usual_phase,
+    wavers,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.samples import Notes, Samples
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import (
     Series,
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
 DAY_SECONDS = 86_400
 MONTH_SECONDS = 2_629_746  # 400 Gregorian years have 146,097 days, so a month has 30.436875 of them
 SAMPLES_THAT_TELL_A_STEP = 4
+SAMPLES_THAT_WAVER = 12
 FINEST_SHARE = 4  # a common divisor of all distances is the step when it is at least this part of the usual one
 LEAST_SHARE_FINER = 0.2
 LEAST_SHARE_ALIKE = 0.1
@@ -141,7 +147,7 @@ def _even_months(moments: npt.NDArray[np.float64], name: str, notes: Notes) -> n
 def _usual_step(moments: npt.NDArray[np.float64]) -> int | None:
     """Most common distance of neighbours in whole seconds, the smallest of equals; None for a single sample.
 
-    Two exceptions. A series written only where it is not zero has few direct neighbours:
+    Three exceptions. Samples that waver about a grid keep no distance exactly; see :mod:`jitter`. A series written only where it is not zero has few direct neighbours:
     when many distances are smaller and all are multiples of a number not much smaller,
     that number is the step. And when hardly two distances agree there is no step; the
     median then says how far apart the samples are.
@@ -154,6 +160,10 @@ def _usual_step(moments: npt.NDArray[np.float64]) -> int | None:
     sizes, counts = np.unique(distances, return_counts=True)
     usual, divisor = int(sizes[counts.argmax()]), int(np.gcd.reduce(sizes))
     median = math.ceil(float(np.median(distances)))
+    if len(moments) >= SAMPLES_THAT_WAVER and divisor * FINEST_SHARE < median and wavers(distances, usual):
+        even = even_step(moments, median)
+        if even is not None:
+            return even
     if counts.max() < LEAST_SHARE_ALIKE * len(distances) or (
         counts.max() == 1 and len(distances) >= SAMPLES_THAT_TELL_A_STEP
     ):
@@ -206,7 +216,8 @@ def _snapped(track: _Track, step: int, chosen: bool, aggregation: str, where: st
     if track.moments[0].is_integer() and np.all(np.diff(track.moments) == step):
         return Series(track.name, float(track.moments[0]), step, track.values.copy())
     offsets, counts = np.unique(np.round(track.moments) % step, return_counts=True)
-    phase = float(offsets[counts.argmax()])
+    wavering = counts.max() < LEAST_SHARE_ALIKE * len(track.moments) and len(track.moments) >= SAMPLES_THAT_WAVER
+    phase = usual_phase(track.moments, step) if wavering else float(offsets[counts.argmax()])
     numbers = np.rint((track.moments - phase) / step).astype(np.int64)
     astray = np.abs(track.moments - (phase + numbers * step))
     if np.mean(astray > step / 4) > MOST_SAMPLES_ASTRAY:

@@ -24,7 +24,7 @@ Quantified = tuple[Values, Values]
 Forecaster = Callable[[Case, int, tuple[int, ...]], Quantified]
 # What NVIDIA Dynamo's planner keeps by default (load_prediction_window_size).
 PLANNER_WINDOW = 50
-LONG = 400
+LONG, VERY_LONG = 400, 2100
 CENTRAL = [80, 90, 95]
 FOR_LEVEL = {0.025: "lo-95", 0.05: "lo-90", 0.5: "mean", 0.9: "hi-80", 0.95: "hi-90", 0.975: "hi-95"}
 
@@ -38,15 +38,19 @@ class Peer:
         title: as in the table.
         package: distribution whose version is recorded; numpy where it needs no other.
         forecast: the function.
-        sample: cases of each segment in the official run, for histories of up to LONG samples and longer ones; it
-            follows the CPU a case takes.
+        sample: cases of each segment in the official run, for histories of up to LONG and VERY_LONG samples, and
+            longer ones; it follows the CPU a case takes.
     """
 
     name: str
     title: str
     package: str
     forecast: Forecaster
-    sample: tuple[int, int]
+    sample: tuple[int, int, int]
+
+    def cases(self, longest: int) -> int:
+        """How many cases where the longest history has so many samples."""
+        return self.sample[(longest > LONG) + (longest > VERY_LONG)]
 
 
 def _statsforecast(model: Any, case: Case, horizon: int) -> Quantified:
@@ -171,26 +175,26 @@ def zero(case: Case, horizon: int, seasons: tuple[int, ...]) -> Quantified:
 PEERS = {
     peer.name: peer
     for peer in (
-        Peer("seasonal_naive", "SeasonalNaive", "statsforecast", seasonal_naive, (2000, 2000)),
+        Peer("seasonal_naive", "SeasonalNaive", "statsforecast", seasonal_naive, (2000, 2000, 2000)),
         Peer(
             "seasonal_naive_conformal",
             "SeasonalNaive, conformal",
             "statsforecast",
             seasonal_naive_conformal,
-            (300, 300),
+            (300, 300, 300),
         ),
-        Peer("auto_ets", "AutoETS", "statsforecast", auto_ets, (200, 10)),
-        Peer("auto_theta", "AutoTheta", "statsforecast", auto_theta, (300, 10)),
-        Peer("mstl_arima", "MSTL + AutoARIMA", "statsforecast", mstl_arima, (60, 40)),
-        Peer("mstl_ets", "MSTL + AutoETS", "statsforecast", mstl_ets, (300, 120)),
-        Peer("auto_arima", "AutoARIMA, seasonal", "statsforecast", auto_arima, (15, 2)),
-        Peer("auto_arima_planner", "AutoARIMA, last 50 samples", "statsforecast", auto_arima_planner, (60, 25)),
-        Peer("sarimax", "SARIMAX (1,0,1)(0,1,1)m", "statsmodels", sarimax, (15, 4)),
-        Peer("stl_arima", "STLForecast + ARIMA (1,1,1)", "statsmodels", stl_arima, (100, 25)),
-        Peer("prophet", "Prophet", "prophet", prophet, (100, 120)),
-        Peer("history_quantiles", "history quantiles", "numpy", history_quantiles, (2000, 2000)),
-        Peer("recent_quantiles", "quantiles of two seasons", "numpy", recent_quantiles, (2000, 2000)),
-        Peer("zero", "always zero", "numpy", zero, (2000, 2000)),
+        Peer("auto_ets", "AutoETS", "statsforecast", auto_ets, (200, 10, 10)),
+        Peer("auto_theta", "AutoTheta", "statsforecast", auto_theta, (300, 10, 10)),
+        Peer("mstl_arima", "MSTL + AutoARIMA", "statsforecast", mstl_arima, (60, 40, 8)),
+        Peer("mstl_ets", "MSTL + AutoETS", "statsforecast", mstl_ets, (300, 120, 15)),
+        Peer("auto_arima", "AutoARIMA, seasonal", "statsforecast", auto_arima, (15, 2, 2)),
+        Peer("auto_arima_planner", "AutoARIMA, last 50 samples", "statsforecast", auto_arima_planner, (60, 25, 25)),
+        Peer("sarimax", "SARIMAX (1,0,1)(0,1,1)m", "statsmodels", sarimax, (15, 4, 4)),
+        Peer("stl_arima", "STLForecast + ARIMA (1,1,1)", "statsmodels", stl_arima, (100, 25, 25)),
+        Peer("prophet", "Prophet", "prophet", prophet, (100, 120, 20)),
+        Peer("history_quantiles", "history quantiles", "numpy", history_quantiles, (2000, 2000, 2000)),
+        Peer("recent_quantiles", "quantiles of two seasons", "numpy", recent_quantiles, (2000, 2000, 2000)),
+        Peer("zero", "always zero", "numpy", zero, (2000, 2000, 2000)),
     )
 }
 # Simple enough to be anyone's first answer for demand that is mostly zero.

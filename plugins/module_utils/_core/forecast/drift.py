@@ -9,10 +9,11 @@ before, whichever predicts better) and z[t] = log(y[t]) - e[t], the one-sided su
 
     C[t] = max(0, C[t-1] + z[t] / sigma - 1/2)      (and the same for -z)
 
-start a last excursion at c. It is a shift when its mean exceeds that of every earlier
-stretch of the same length by a margin, and its median stands clear of its own
-scatter. What lies before c is then multiplied by the ratio of the levels, so that the
-shape learned over weeks serves at today's level, and the interval is widened.
+start a last excursion; c is where the least squares of a step up from zero puts its
+beginning near there. It is a shift when its mean exceeds that of every earlier stretch
+of the same length by a margin, and its median stands clear of its own scatter. What lies
+before c is then multiplied by the ratio of the levels, so that the shape learned over
+weeks serves at today's level, and the interval is widened.
 
 A rise is believed after a quarter of a day, a fall only after two days: a quiet
 holiday is common, and nothing should scale in on it.
@@ -22,6 +23,7 @@ Source: Page (1954), Continuous Inspection Schemes, Biometrika 41, 100-115.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +37,10 @@ MOST_SIGMA = 8.0
 LOG_OFFSET = 0.05  # as a share of the mean
 MARGIN = 1.3
 LEAST_LOG_RATIO = 0.3
+# Where the logarithm scatters by no more than this the new level is believed sooner, and from a later start too.
+STEADY = 0.2
 LEAST_DAYS = {1: 0.25, -1: 2.0}
-# The ratio is believed by k / (k + this) after k days.
+# The ratio is believed by k / (k + this) after k days, sooner where it is steady.
 PATIENCE_DAYS = 0.25
 WIDENING = 1.25
 
@@ -81,9 +85,9 @@ def find_shifts(values: Any, periods: tuple[int, ...]) -> Shifts:
         begun = length - np.argmax((total == lowest)[:, ::-1], axis=1)
         long_enough = length - begun >= max(3.0, LEAST_DAYS[sign] * day)
         for row in np.flatnonzero(long_enough & (begun - first >= 2 * day)):
-            found = _lasting(sign * z[row], sign * clipped[row], int(first[row]), int(begun[row]), day)
+            since, found = _lasting(sign * z[row], sign * clipped[row], int(first[row]), int(begun[row]), day)
             if found:
-                start[row], ratio[row] = begun[row], np.exp(sign * found)
+                start[row], ratio[row] = since, np.exp(sign * found)
     return Shifts(start, ratio)
 
 
@@ -119,14 +123,38 @@ def _median_of_three(one: Any, two: Any, three: Any) -> Any:
     return np.maximum(np.minimum(one, two), np.minimum(np.maximum(one, two), three))
 
 
-def _lasting(z: Any, clipped: Any, first: int, begun: int, day: int) -> float:
-    """The log ratio believed of the excursion that began at ``begun``; 0 when the past knows the like of it."""
+def _lasting(z: Any, clipped: Any, first: int, begun: int, day: int) -> tuple[int, float]:
+    """Where the excursion that CUSUM saw from ``begun`` on starts, and the log ratio believed of it; 0 where none is.
+
+    CUSUM's start is early where the series leaned that way before, so a start anywhere later is looked for too,
+    and believed where the new level is steady, as that of a burst is not.
+    """
+    latest = z.size - max(3, day // 4)
+    earliest = max(begun - day, first)
+    near = _likeliest_start(clipped, earliest, min(begun + day // 2, latest))
+    found = _believed(z, clipped, first, near, day, math.inf)
+    if found:
+        return near, found
+    later = _likeliest_start(clipped, earliest, latest)
+    return later, _believed(z, clipped, first, later, day, STEADY)
+
+
+def _believed(z: Any, clipped: Any, first: int, begun: int, day: int, most_scatter: float) -> float:
+    """The log ratio believed of the excursion from ``begun`` on; 0 when the past knows the like of it."""
     count = z.size - begun
     total = np.concatenate([[0.0], np.cumsum(clipped)])
     mean = (total[count:] - total[:-count]) / count
     earlier = np.abs(mean[first : max(begun - count, first) + 1])
     middle = float(np.median(z[begun:]))
     scatter = 1.4826 * float(np.median(np.abs(z[begun:] - middle)))
-    if mean[-1] <= MARGIN * earlier.max() or middle <= max(LEAST_LOG_RATIO, scatter):
+    if mean[-1] <= MARGIN * earlier.max() or middle <= max(LEAST_LOG_RATIO, scatter) or scatter > most_scatter:
         return 0.0
-    return float(middle * count / (count + PATIENCE_DAYS * day))
+    doubt = PATIENCE_DAYS * day * min(1.0, scatter / STEADY)
+    return float(middle * count / (count + doubt))
+
+
+def _likeliest_start(z: Any, earliest: int, latest: int) -> int:
+    """The b in [earliest, latest] that maximises sum(z[b:])^2 / (n - b): the least squares of a step from zero."""
+    at = np.arange(earliest, max(latest, earliest) + 1)
+    after = np.cumsum(z[::-1])[::-1][at]
+    return int(at[np.argmax(np.maximum(after, 0.0) ** 2 / (z.size - at))])

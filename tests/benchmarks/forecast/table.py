@@ -85,19 +85,24 @@ def page(result: dict[str, Any]) -> str:
 
 
 def verdict(result: dict[str, Any]) -> str:
-    """Who is more accurate where, in two sentences that hold whatever the figures are."""
+    """Who is more accurate, and whose P95 costs less, where: sentences that hold whatever the figures are."""
+    said = [_verdict(result, "mase", "MASE"), _verdict(result, "pinball0.95", "P95 loss")]
+    return " ".join(words for words in said if words) or "No package was compared."
+
+
+def _verdict(result: dict[str, Any], measure: str, title: str) -> str:
     pairs = [
-        (entry["ratio"]["mase"], f"{entry['title']} on {name} {segment}".strip())
+        (entry["ratio"][measure], f"{entry['title']} on {name} {segment}".strip())
         for name, task in result["tasks"].items()
         for segment, part in task["segments"].items()
         for peer, entry in part["peers"].items()
-        if peer not in RULES_OF_THUMB and "ratio" in entry and entry["ratio"].get("mase") is not None
+        if peer not in RULES_OF_THUMB and "ratio" in entry and entry["ratio"].get(measure) is not None
     ]
     if not pairs:
-        return "No package was compared."
+        return ""
     ahead = sorted(pair for pair in pairs if pair[0] < 1.0)
     behind = len(pairs) - len(ahead)
-    said = f"Of {len(pairs)} comparisons in MASE, the collection is at least as good in {behind}."
+    said = f"Of {len(pairs)} comparisons in {title}, the collection is at least as good in {behind}."
     if ahead:
         said += " Better than the collection: " + ", ".join(f"{words} ({ratio:.2f}x)" for ratio, words in ahead) + "."
     return said

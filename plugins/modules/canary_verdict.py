@@ -125,6 +125,12 @@ options:
         description: At how many final looks latency may be tested; each then has its part of alpha.
         type: int
         default: 1
+      host_spread:
+        description:
+          - Standard deviation of log latency between hosts with the same software, 0.1 for 10 %. A slower canary fails only
+            beyond what this explains, a ratio of 1.42 with one host on each arm and 1.34 with three in the baseline.
+        type: float
+        default: 0.1
       provider_error_limit:
         description: Looks in a row without sight that make the verdict V(inconclusive).
         type: int
@@ -214,6 +220,7 @@ NUMBERS = {
     "confidence": 0.95,
     "soak_seconds": 600,
     "warmup_seconds": 120,
+    "host_spread": 0.1,
     "spare_requests_per_second": 0,
 }
 COUNTS = {"minimum_requests": 100, "warmup_requests": 20, "latency_looks": 1, "provider_error_limit": 4}

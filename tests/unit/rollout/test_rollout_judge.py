@@ -61,6 +61,13 @@ def test_failures_stop_it_at_any_look_and_slowness_at_the_final_one() -> None:
     assert verdict(columns(speed=(0.5, 1.0))).verdict == "pass"
 
 
+def test_a_shift_that_hosts_explain_is_no_failure() -> None:
+    events = columns(4000, speed=(1.36, 1.0))
+    assert verdict(events).figures["latency"]["ttft_ms"]["p_value"] < 0.01
+    assert verdict(events).verdict == "pass"
+    assert verdict(events, settings={"host_spread": 0.05}).verdict == "fail"
+
+
 def test_slow_beyond_the_slo_stops_it_before_the_final_look() -> None:
     assert verdict(columns(3000, speed=(4.0, 1.0)), final=False, slo={"ttft_ms": 1000}).verdict == "fail"
 

@@ -21,7 +21,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.
     weigh,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.bounds import requests_for, upper_bound
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.latency_shift import compare
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.latency_shift import (
+    compare,
+    least_telling_ratio,
+)
 
 
 @pytest.mark.parametrize(
@@ -145,3 +148,10 @@ def test_windows_close_by_count_alone() -> None:
     # the numbers of one window by hand: 2 bad on 6 of 60 requests, q = 0.1, at ratio 30
     step = log_steps(Window(6, 54, 2, 1), 1.0, [30.0])[0]
     assert step == pytest.approx(2 * math.log(30) - 3 * math.log(1 + 0.1 * 29))
+
+
+def test_what_hosts_explain_is_no_shift_of_the_version() -> None:
+    # 2.5 standard deviations of the difference of two hosts, of one and the mean of three
+    assert least_telling_ratio(0.1, 1, 1) == pytest.approx(math.exp(0.25 * math.sqrt(2)))
+    assert least_telling_ratio(0.1, 1, 3) == pytest.approx(math.exp(0.25 * math.sqrt(4 / 3)))
+    assert least_telling_ratio(0.0, 1, 1) == 1.0

@@ -51,6 +51,7 @@ def as_figures(found: Findings, settings: Settings) -> dict[str, Any]:
                 "p_value": _plain(shift.p_value),
                 "limit": _plain(settings.alpha / (len(found.shifts) * settings.latency_looks)),
                 "margin": _plain(settings.latency_margin),
+                "least_ratio": _plain(found.telling_ratio),
                 "canary": shift.canary,
                 "baseline": shift.baseline,
                 "strata": shift.strata,

@@ -9,7 +9,8 @@ In this order:
 1. A hard failure (crash, wrong digest, a golden prompt answered otherwise, a failed probe): fail. One is enough.
 2. The judge could not see (metrics down, a gap, clocks apart): provider_error; the n-th in a row: inconclusive.
 3. E >= 1/alpha on bad events, at any look: fail.
-4. At the final look, once there are enough requests: a latency above the margin with p < alpha / (measures x looks): fail.
+4. At the final look, once there are enough requests: a latency above the margin with p < alpha / (measures x looks), by more than
+   hosts differ: fail.
 5. pass needs all of: the final look, enough requests on both arms, the soak time, latency compared, and the
    upper bounds of what failed, and of what failed or was slow, each within the budget (or twice the baseline's own
    ratio of the same, where that is more).
@@ -33,7 +34,11 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.bounds import Budget, budget_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.events import Events
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.figures import as_figures
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.latency_shift import Shift, compare
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.latency_shift import (
+    Shift,
+    compare,
+    least_telling_ratio,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.missing import Missing, what_is_missing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.outcomes import (
     FAILED,
@@ -80,6 +85,7 @@ class Findings:
     failed: Budget
     missing: Missing
     soaked_seconds: float
+    telling_ratio: float
 
 
 def judge(case: Case, settings: Settings) -> verdicts.Verdict:
@@ -140,7 +146,13 @@ def _find(case: Case, settings: Settings) -> Findings:
         failed,
         what_is_missing(canary, baseline, (bad, failed), settings),
         soaked,
+        least_telling_ratio(settings.host_spread, *(_hosts(case.events, arm) for arm in (case.canary, case.baseline))),
     )
+
+
+def _hosts(events: Events, servers: Sequence[str]) -> int:
+    """Hosts of an arm that answered; a server is named HOST-SLOT."""
+    return len({name.rpartition("-")[0] or name for name in set(servers) & set(events.server)})
 
 
 def _decide(case: Case, settings: Settings, found: Findings) -> tuple[str, list[str]]:
@@ -182,7 +194,7 @@ def _slower(found: Findings, settings: Settings) -> list[str]:
         f"{name} is {shift.ratio:.3g} times the baseline's (98 % interval {shift.lower:.3g} to {shift.upper:.3g}), "
         f"above the margin {settings.latency_margin:.3g} (p {shift.p_value:.2g})"
         for name, shift in found.shifts.items()
-        if shift.p_value < limit
+        if shift.p_value < limit and shift.ratio >= found.telling_ratio
     ]
 
 

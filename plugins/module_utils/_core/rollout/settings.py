@@ -24,7 +24,7 @@ LEAST_A_A_RUNS = 20
 class Settings:
     """``alpha``: of each of the two tests. ``latency_margin``: ratio of latency, ``slow_margin``: ratio of slow answers
     that is still no fault. ``minimum_requests``: per arm. ``budget``: bad ratio that the bound must stay below.
-    ``latency_looks``: at how many final looks latency may be tested."""
+    ``host_spread``: standard deviation of log latency between equal hosts. ``latency_looks``: at how many final looks latency may be tested."""
 
     alpha: float = 0.01
     latency_margin: float = 1.25
@@ -36,6 +36,7 @@ class Settings:
     warmup_seconds: float = 120.0
     warmup_requests: int = 20
     latency_looks: int = 1
+    host_spread: float = 0.1
     provider_error_limit: int = 4
     spare_requests_per_second: float = 0.0
 
@@ -51,6 +52,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "warmup_seconds": (0, 1e6),
     "warmup_requests": (0, 1e6),
     "latency_looks": (1, 100),
+    "host_spread": (0, 2.0),
     "provider_error_limit": (1, 1000),
     "spare_requests_per_second": (0, 1e9),
 }

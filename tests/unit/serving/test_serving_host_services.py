@@ -12,6 +12,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.modelops.datacenter.plugins.filter.host_services import host_services
 from ansible_collections.modelops.datacenter.plugins.filter.replica_service import replica_service
 from ansible_collections.modelops.datacenter.plugins.filter.undeployable_replicas import undeployable_replicas
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.release import release_digest
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "roles" / "deploy" / "templates"
 VARIABLES = {
@@ -67,7 +68,8 @@ def test_each_service_is_what_the_filter_for_one_makes() -> None:
         assert {key: entry[key] for key in ("name", "url", "engine", "probe", "stop_timeout_seconds")} == {
             key: alone[key] for key in ("name", "url", "engine", "probe", "stop_timeout_seconds")
         }
-        assert entry["record"] == {**replica, "service": alone["name"], "checksum": f"sha256:{name}"}
+        expected = {"service": alone["name"], "checksum": f"sha256:{name}", "release": release_digest(MODELS[name])}
+        assert entry["record"] == {**replica, **expected}
         (environment,) = entry["files"]
         assert environment["secret_content"].endswith(alone["environment_file"] + "\n")
         assert (environment["path"], environment["group"]) == (f"/etc/x/{alone['name']}.env", "modelops")

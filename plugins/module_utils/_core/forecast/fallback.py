@@ -68,9 +68,7 @@ ALIKE_SHARE, LEAST_ALIKE = 0.5, 80
 INDEPENDENT_DAYS = 2
 CALIBRATED_LEVEL = 0.95
 # The limit on the maximum over a window, in that of a single step: few samples hold no peak yet.
-PEAK_ALLOWANCE = 1.25
-# A history too short for a backtest has seen little of its range: with 1.25 instead its P95 covers 0.90, not 0.94.
-MOST_TIMES_SEEN_SHORT = 2.0
+PEAK_ALLOWANCE = 2.0
 # Keeps the logarithm of a ratio of zero finite.
 LOOKS_OFFSET = 0.1
 
@@ -160,7 +158,7 @@ def forecast_short(
 
 def _capped(found: ShortForecast, row: Any) -> ShortForecast:
     """Nothing beyond a few times what was ever seen: a burst's spread says little of its end."""
-    most = most_expected(float(np.nanmax(row)), np.isfinite(row).sum(), MOST_TIMES_SEEN_SHORT)
+    most = most_expected(float(np.nanmax(row)), np.isfinite(row).sum())
     highest = np.minimum(found.window_maximum, PEAK_ALLOWANCE * most)
     return ShortForecast(np.minimum(found.mean, most), np.minimum(found.quantiles, most), highest)
 

@@ -23,6 +23,6 @@ MOST_TIMES_SEEN = 1.25
 TRUSTED_SAMPLES = 8.0
 
 
-def most_expected(highest: Any, samples: Any, times_seen: float = MOST_TIMES_SEEN) -> Any:
+def most_expected(highest: Any, samples: Any) -> Any:
     """The limit, from the highest sample seen (or a forecast above it) and the number of samples."""
-    return times_seen * (1.0 + TRUSTED_SAMPLES / samples) * highest
+    return MOST_TIMES_SEEN * (1.0 + TRUSTED_SAMPLES / samples) * highest

@@ -11,7 +11,8 @@ after it is mended by the next run:
 1. a replica is entered in the host's state before anything of it starts;
 2. the digest of its settings is entered only after it was (re)started with them, so
    settings that were written but not taken up are seen as such;
-3. a replica leaves the state last, after its process and its files are gone.
+3. until then the state says which version and release it really runs;
+4. a replica leaves the state last, after its process and its files are gone.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import process
 
 ACCELERATOR_TIMEOUT_SECONDS = 20.0
+# What a record says of the process that runs, rather than of what is wanted.
+IDENTITY = ("version", "checksum", "release")
 
 
 @dataclass(frozen=True)
@@ -155,7 +158,7 @@ def converge(
         manager.prepare()
     for gone in absent:
         run.remove(gone)
-    state.update(enter=[{**service.record, "digest": state.digest_of(service.name)} for service in services])
+    state.update(enter=[run.entered(service) for service in services])
     for service in services:
         run.ensure(service)
     run.outcome.state_changed = state.changed
@@ -197,6 +200,14 @@ class _Run:
         self.state.update(leave=[gone.record])
         self.outcome.removed.append(gone.name)
 
+    def entered(self, service: ReplicaService) -> dict[str, Any]:
+        """The record before anything is done: a replica of other settings is what it is until it is restarted."""
+        held = self.state.record_of(service.name)
+        digest = str(held.get("digest") or "")
+        if not digest or digest == service.digest:
+            return {**service.record, "digest": digest}
+        return {**service.record, **{key: held[key] for key in IDENTITY if key in held}, "digest": digest}
+
     def ensure(self, service: ReplicaService) -> None:
         """Mend one service: its files, its process, its answer."""
         wrong = [file for file in service.definition if not file.is_right()]
@@ -204,7 +215,7 @@ class _Run:
         running = self.manager.is_running(service.name)
         if running and _took_up(wrong, self.manager.main_pid(service.name)):
             # Forget the digest first, so that a run that ends here is followed by a restart all the same.
-            self.state.update(enter=[{**service.record, "digest": ""}])
+            self.state.update(enter=[{**self.entered(service), "digest": ""}])
         current = running and self.state.digest_of(service.name) == service.digest
         mend = bool(wrong) or not self.manager.starts_at_boot(service.name)
         if not running:

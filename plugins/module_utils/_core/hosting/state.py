@@ -44,7 +44,8 @@ class HostState:
 
     def digest_of(self, service: str) -> str:
         """The digest of the settings ``service`` was last started with; empty when unknown."""
-        for record in self.document.get("replicas") or []:
-            if record.get("service") == service:
-                return str(record.get("digest") or "")
-        return ""
+        return str(self.record_of(service).get("digest") or "")
+
+    def record_of(self, service: str) -> Mapping[str, Any]:
+        """What is said of ``service``; empty when nothing is."""
+        return next((one for one in self.document.get("replicas") or [] if one.get("service") == service), {})

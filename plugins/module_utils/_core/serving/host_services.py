@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.release import release_digest
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import service
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.engine_programs import (
     engine_executable,
@@ -92,17 +93,23 @@ def describe(
                 bind_address=bind_address,
             )
         )
-        described.append((record, _entry(replica, record, model.get("resources") or {}, artifact)))
+        described.append((record, _entry(replica, record, model, artifact)))
     return described
 
 
-def _entry(replica: Record, record: Record, resources: Record, artifact: Record) -> dict[str, Any]:
+def _entry(replica: Record, record: Record, model: Record, artifact: Record) -> dict[str, Any]:
     """What the module ``replica_services`` is told; its memory need is on each of its accelerators."""
+    resources = model.get("resources") or {}
     memory = float(resources.get("accelerator_memory_gib") or 0)
     wanted = resources.get("accelerators")
     return {
         "name": record["name"],
-        "record": {**replica, "service": record["name"], "checksum": artifact.get("checksum") or ""},
+        "record": {
+            **replica,
+            "service": record["name"],
+            "checksum": artifact.get("checksum") or "",
+            "release": release_digest(model),
+        },
         "engine": record["engine"],
         "served_name": record["alias"],
         "url": record["url"],

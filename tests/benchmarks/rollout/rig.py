@@ -1,0 +1,145 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the rollout scenarios share: a lab of serving hosts and a gateway, versions of a tiny model, load on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tests" / "lab"))
+
+from lab_fleet import BIN, LabFleet, Run  # noqa: E402
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica  # noqa: E402
+
+MODEL = "chat"
+CAPACITY = 30.0
+JUDGE = {"minimum_requests": 40, "warmup_seconds": 5, "warmup_requests": 5, "budget": 0.08, "soak_seconds": 8}
+
+
+def entry(version: str, seed: int, **fields: Any) -> dict[str, Any]:
+    """The catalogue entry of one version: other weights, so that greedy answers tell versions apart."""
+    return {
+        "engine": "llama_cpp",
+        "version": version,
+        "artifact": {"src": f"/srv/lab/tiny-{seed}.gguf"},
+        "engine_args": {"ctx-size": 4096, "parallel": 8, "threads": 1},
+        "resources": {"accelerators": 1, "accelerator_memory_gib": 20, "cpu_cores": 1, "memory_gib": 0.1},
+        "capacity": {"l40s-48gb": {"requests_per_second": CAPACITY, "service_time_seconds": 0.2}},
+        "min_replicas": 1,
+        "ready_timeout_seconds": 90,
+        **fields,
+    }
+
+
+def replicas(hosts: int, per_host: int, version: str = "1") -> list[Replica]:
+    """``per_host`` replicas on each host, zones in turn."""
+    names = [f"lab-{'ab'[number % 2]}{number // 2 + 1}" for number in range(hosts)]
+    return [Replica(name, slot, MODEL, version, 8100 + slot, (slot,)) for name in names for slot in range(per_host)]
+
+
+@dataclass
+class LoadRun:
+    """A running load generator."""
+
+    process: subprocess.Popen[bytes]
+    record: Path
+    summary: Path
+
+    def finish(self, *, stop: bool = True, seconds: float = 180) -> dict[str, Any]:
+        if stop:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=seconds)
+        return json.loads(self.summary.read_text(encoding="utf-8"))
+
+
+class Rig(LabFleet):
+    """A lab in which versions of one model are upgraded."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, {MODEL: entry("1", 1)})
+        self.output = self.directory
+
+    def prepare(self, hosts: int, *seeds: int) -> None:
+        self._lab("up", str(hosts), "--gateway", timeout=900)
+        for seed in seeds:
+            path = self.share / f"tiny-{seed}.gguf"
+            if not path.exists():
+                tool = ROOT / "inventories/demo/tiny_model.py"
+                subprocess.run(
+                    [sys.executable, str(tool), "--dest", str(path), "--seed", str(seed), "--context", "4096"],
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                )
+        self.catalogue_is(entry("1", 1))
+
+    def catalogue_is(self, model: Mapping[str, Any]) -> None:
+        self.catalogue = {MODEL: model}
+        path = self.directory / "catalogue.json"
+        path.write_text(json.dumps({"modelops_models": self.catalogue}), encoding="utf-8")
+
+    @property
+    def url(self) -> str:
+        return f"http://{(self.directory / 'gw1.address').read_text().strip()}:8080"
+
+    def playbook(self, name: str, *flags: str, timeout: float = 1800) -> Run:
+        began = time.monotonic()
+        done = subprocess.run(
+            self.command(name, *flags),
+            cwd=ROOT,
+            env=self.settings(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Run(done.returncode, done.stdout, {}, time.monotonic() - began)
+
+    def command(self, name: str, *flags: str) -> list[str]:
+        command = [str(BIN / "ansible-playbook"), "-i", str(self.directory / "hosts.yml")]
+        command += ["-e", f"@{self.directory / 'catalogue.json'}", "-e", f"modelops_output_dir={self.output}"]
+        command += ["-e", "deploy_memory_gate=false", "-e", "gateway_slow_start_seconds=5"]
+        return [*command, f"modelops.datacenter.{name}", *flags]
+
+    def settings(self) -> dict[str, str]:
+        return {
+            **self.environment,
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_FORKS": "4",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+            "ANSIBLE_LOCALHOST_WARNING": "false",
+        }
+
+    def upgrade_flags(self, *, soak: float = 15, observed: float | None = None) -> list[str]:
+        flags = {
+            "upgrade_model": MODEL,
+            "upgrade_soak_seconds": soak,
+            "upgrade_look_seconds": soak,
+            "upgrade_deadline_seconds": 240,
+            "upgrade_drain_timeout_seconds": 120,
+            "upgrade_judge_settings": JUDGE,
+            **({} if observed is None else {"upgrade_observed": str(observed)}),
+        }
+        return ["-e", json.dumps(flags)]
+
+    def start_load(self, name: str, *, seconds: float, rate: float, stream_rate: float, **more: Any) -> LoadRun:
+        record, summary = self.directory / f"{name}.csv.gz", self.directory / f"{name}.json"
+        command = [sys.executable, str(ROOT / "tests/lab/load/load.py"), "--url", self.url, "--model", MODEL]
+        command += ["--seconds", str(seconds), "--rate", str(rate), "--stream-rate", str(stream_rate)]
+        command += ["--record", str(record), "--summary", str(summary)]
+        for key, value in more.items():
+            command += [f"--{key.replace('_', '-')}", str(value)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ)
+        return LoadRun(process, record, summary)

@@ -52,7 +52,7 @@ def model(archive: Path, **engine_args: Any) -> dict[str, Any]:
     return {
         "engine": "vllm",
         "version": "1",
-        "artifact": {"src": str(archive), "unarchive": True},
+        "artifact": {"src": str(archive), "unarchive": "always"},
         "executable": [str(VLLM), "-m", "vllm.entrypoints.openai.api_server"],
         "engine_args": {"enforce-eager": True, "dtype": "bfloat16", "max-model-len": 512, **engine_args},
         "environment": {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_NUM_OF_RESERVED_CPU": "1"},

@@ -35,6 +35,7 @@ class Machine:
     steps: int = 0
     break_at: int | None = None
     answers: bool = True
+    doomed: bool = False
 
     def step(self) -> None:
         self.steps += 1
@@ -56,6 +57,9 @@ class Machine:
 
     def has_given_up(self, name: str) -> bool:
         return False
+
+    def last_end(self, name: str) -> tuple[str, str]:
+        return "", ""
 
     def start(self, name: str) -> None:
         self.step()
@@ -81,7 +85,8 @@ class Machine:
 
     def ask(self, service: ReplicaService, pid: int | None) -> Answer:
         self.step()
-        return Answer(self.answers, reason="" if self.answers else "nobody there", startup_seconds=2.0)
+        reason = "" if self.answers else "nobody there"
+        return Answer(self.answers, reason=reason, startup_seconds=2.0, doomed=self.doomed)
 
 
 @pytest.fixture
@@ -219,3 +224,15 @@ def test_the_record_of_another_service_in_the_same_slot_stays_out_of_it(machine:
     run(machine, [renamed], [gone(machine, 0)])
     assert [replica["model"] for replica in recorded(machine)["replicas"]] == ["code"]
     assert list(machine.running) == ["modelops-code-0"]
+
+
+def test_a_doomed_service_is_stopped_and_the_next_run_tries_it_anew(machine: Machine, tmp_path: Path) -> None:
+    machine.answers, machine.doomed = False, True
+    state = HostState(str(tmp_path / "state.json"), dry_run=False)
+    one = service(machine, 0)
+    with pytest.raises(ModelOpsError, match="nobody there"):
+        converge([one], [], manager=machine, state=state, ask=machine.ask, check_memory=False)
+    assert machine.running == {} and machine.at_boot == set()
+    machine.answers, machine.doomed = True, False
+    outcome = converge([one], [], manager=machine, state=state, ask=machine.ask, check_memory=False)
+    assert outcome.started == [one.name] and one.name in machine.running

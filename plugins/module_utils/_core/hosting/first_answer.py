@@ -5,7 +5,8 @@
 """Waits for a replica's first answer, and no longer than it is worth waiting.
 
 Ready means a first answered completion (``serving.readiness``). A service that its
-manager has given up on is not waited for.
+manager has given up on is not waited for, nor one that ended three times in the same
+way: what is missing, wrong or too small is so at the fourth start too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.credentials import read_key
 
 LOOK_AT_MANAGER_EVERY_SECONDS = 5.0
+ENDS_THAT_ARE_ENOUGH = 3
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class FirstAnswer:
             request_timeout_seconds=self.request_timeout_seconds,
         )
         began = time.monotonic()
+        ends = [self.manager.last_end(service.name)]
         while True:
             left = service.ready_timeout_seconds - (time.monotonic() - began)
             found = readiness.wait_until_ready(
@@ -62,5 +65,12 @@ class FirstAnswer:
                 return Answer(
                     False, reason=f"it crashed again and again and is not restarted any more ({found.reason})"
                 )
+            end = self.manager.last_end(service.name)
+            if end[0] and end != ends[-1]:
+                ends.append(end)
+            alike = [how for _moment, how in ends[1:] if how == end[1]]
+            if pid is not None and len(alike) >= ENDS_THAT_ARE_ENOUGH:
+                how = f", each time: {end[1]}" if end[1] else ""
+                return Answer(False, reason=f"it ended {len(alike)} times before it answered{how}", doomed=True)
             if waited >= service.ready_timeout_seconds:
                 return Answer(False, reason=f"{found.reason}, after {waited:.0f} s")

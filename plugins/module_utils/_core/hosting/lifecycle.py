@@ -79,11 +79,15 @@ class AbsentService:
 
 @dataclass(frozen=True)
 class Answer:
-    """What asking a replica gave: ``startup_seconds`` from process start to the first answer."""
+    """What asking a replica gave: ``startup_seconds`` from process start to the first answer.
+
+    ``doomed``: it ended again and again in the same way, so starting it once more is no use.
+    """
 
     ready: bool
     reason: str = ""
     startup_seconds: float | None = None
+    doomed: bool = False
 
 
 Ask = Callable[[ReplicaService, "int | None"], Answer]
@@ -275,6 +279,9 @@ class _Run:
         record = {**service.record, "digest": service.digest}
         self.state.update(enter=[record])
         answer = self.ask(service, self.manager.main_pid(service.name))
+        if answer.doomed:
+            # Left to its manager it would be restarted for ever, and takes memory and devices each time.
+            self.manager.stop(service.name, service.stop_timeout_seconds)
         self._expect(answer, service)
         if answer.startup_seconds is not None:
             seconds = round(answer.startup_seconds, 3)

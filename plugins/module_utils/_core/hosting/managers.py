@@ -42,6 +42,9 @@ class ServiceManager(Protocol):
     def has_given_up(self, name: str) -> bool:
         """True when the service crashed so often that it is not restarted any more."""
 
+    def last_end(self, name: str) -> tuple[str, str]:
+        """What tells the last end of its main process from others, and how it ended; empty where not known."""
+
     def start(self, name: str) -> None:
         """Start it now and at boot; a service that had given up is tried anew."""
 
@@ -113,6 +116,16 @@ class SystemdManager:
     def has_given_up(self, name: str) -> bool:
         return _run([*self._systemctl, "is-failed", "--quiet", _unit(name)])[0] == 0
 
+    def last_end(self, name: str) -> tuple[str, str]:
+        wanted = "--property=Result,ExecMainStatus,ExecMainExitTimestampMonotonic"
+        lines = _run([*self._systemctl, "show", wanted, _unit(name)])[1].splitlines()
+        found = dict(line.split("=", 1) for line in lines if "=" in line)
+        # Both are gone while the next process runs.
+        ended = found.get("ExecMainExitTimestampMonotonic", "0")
+        if ended == "0":
+            return "", ""
+        return ended, f"{found.get('Result', '')} (status {found.get('ExecMainStatus', '')})"
+
     def start(self, name: str) -> None:
         _run([*self._systemctl, "reset-failed", _unit(name)])
         _expect([*self._systemctl, "enable", "--quiet", "--now", _unit(name)])
@@ -183,6 +196,12 @@ class SupervisordManager:
 
     def has_given_up(self, name: str) -> bool:
         return self._status(name) in ("FATAL", "EXITED", "STOPPED")
+
+    def last_end(self, name: str) -> tuple[str, str]:
+        info = self._info(name)
+        ended = int(info.get("stop") or 0)
+        # The exit status is forgotten as soon as the next process starts, which is at once.
+        return (str(ended), str(info.get("spawnerr") or "")) if ended else ("", "")
 
     def start(self, name: str) -> None:
         self._ctl("update", name)

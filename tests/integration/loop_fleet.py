@@ -72,12 +72,14 @@ class Fleet:
         path.write_text(yaml.safe_dump({"all": {"hosts": {"localhost": {}, **(hosts or HOSTS)}, "vars": common}}))
         return path
 
-    def play(self, playbook: str, *arguments: str, inventory: str = "hosts.yml", **extra: Any) -> Run:
+    def play(
+        self, playbook: str, *arguments: str, inventory: str = "hosts.yml", seconds: float = 300, **extra: Any
+    ) -> Run:
         command = [str(BIN / "ansible-playbook"), "-i", str(self.root / inventory), f"modelops.datacenter.{playbook}"]
         command += ["-e", json.dumps(extra), *arguments]
         environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1", "ANSIBLE_FORKS": "4"}
         done = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=300, check=False
+            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=seconds, check=False
         )
         return Run(done.returncode, done.stdout + done.stderr)
 

@@ -193,6 +193,18 @@ def test_systemd_restarts_a_killed_replica(fleet: LabFleet) -> None:
     assert fleet.pids()["lab-a1/modelops-chat-0"] not in (0, victim)
 
 
+def test_what_a_killed_replica_leaves_in_shared_memory_is_gone(fleet: LabFleet) -> None:
+    def look(command: str) -> str:
+        pid = fleet.pids()["lab-a1/modelops-chat-0"]
+        return fleet.sh("lab-a1", f"nsenter --target {pid} --mount sh -c '{command}'")
+
+    assert look("touch /dev/shm/psm_left && ls /dev/shm") == "psm_left"
+    assert fleet.sh("lab-a1", "ls /dev/shm") == ""
+    fleet.sh("lab-a1", "systemctl kill --signal=KILL modelops-chat-0")
+    fleet.wait("lab-a1", f"curl -sf localhost:{CHAT_A.port}/health", seconds=30)
+    assert look("ls /dev/shm") == ""
+
+
 def test_apply_mends_exactly_what_is_broken(fleet: LabFleet) -> None:
     before = fleet.pids()
     weights = "/opt/modelops/models/chat/1/tiny.gguf"

@@ -81,7 +81,7 @@ class Scenario:
         inventory = yaml.safe_load(hosts.read_text())["all"]["hosts"]
         self.fleet.plan_path.parent.mkdir(exist_ok=True)
         write_exact_plan(self.fleet.plan_path, inventory, catalogue, self.running, target)
-        run = self.fleet.play("apply")
+        run = self.fleet.play("apply", seconds=1800)
         assert run.code == 0, run.output
         self.running = target
         return run

@@ -128,7 +128,7 @@ options:
       host_spread:
         description:
           - Standard deviation of log latency between hosts with the same software, 0.1 for 10 %. A slower canary fails only
-            beyond what this explains, a ratio of 1.42 with one host on each arm and 1.34 with three in the baseline.
+            beyond what this explains, a ratio of 1.45 with one host on each arm and 1.36 with three in the baseline.
         type: float
         default: 0.1
       provider_error_limit:

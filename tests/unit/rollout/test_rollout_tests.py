@@ -151,7 +151,7 @@ def test_windows_close_by_count_alone() -> None:
 
 
 def test_what_hosts_explain_is_no_shift_of_the_version() -> None:
-    # 2.5 standard deviations of the difference of two hosts, of one and the mean of three
-    assert least_telling_ratio(0.1, 1, 1) == pytest.approx(math.exp(0.25 * math.sqrt(2)))
-    assert least_telling_ratio(0.1, 1, 3) == pytest.approx(math.exp(0.25 * math.sqrt(4 / 3)))
+    # 2.65 standard deviations of the difference of two hosts, of one and the mean of three
+    assert least_telling_ratio(0.1, 1, 1) == pytest.approx(math.exp(0.265 * math.sqrt(2)))
+    assert least_telling_ratio(0.1, 1, 3) == pytest.approx(math.exp(0.265 * math.sqrt(4 / 3)))
     assert least_telling_ratio(0.0, 1, 1) == 1.0

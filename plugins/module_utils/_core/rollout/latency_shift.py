@@ -19,7 +19,7 @@ p = 1 - Phi(z). A request that failed ranks worst, and counts as very slow in th
 The p-value knows nothing of hosts: with many requests it finds the spread between two of them. With a standard
 deviation s of log latency between hosts and h_c and h_b hosts, a ratio below
 
-    exp(2.5 s sqrt(1 / h_c + 1 / h_b))
+    exp(2.65 s sqrt(1 / h_c + 1 / h_b))
 
 is what equal software shows in 99 rollouts of 100; see :func:`least_telling_ratio`.
 
@@ -39,7 +39,7 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.numerics import library
 
 MOST_PER_ARM = 250
-HOST_DEVIATIONS = 2.5
+HOST_DEVIATIONS = 2.65
 WORST = 50.0  # log of milliseconds that stands for a request that failed
 
 Stratum = tuple[Sequence[float], Sequence[float]]  # milliseconds of canary and baseline; infinite: failed

@@ -143,7 +143,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     """Look, compare with the last look, keep the states unless in check mode."""
     rules = build_rules(params["sets"], params["rules"])
     forget_seconds = expect_number(params["forget_seconds"], what="forget_seconds", minimum=1)
-    path = os.path.expanduser(params["state_file"])
+    path = params["state_file"]
     book = parse_book(read_document(path, what="state file"), where=path) if os.path.exists(path) else {}
     found = evaluate(rules, params["facts"], book, now=clock.now(), forget_seconds=forget_seconds)
     store_content(path, canonical_bytes(book_document(found.book)), dry=check_mode)

@@ -44,7 +44,7 @@ HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin"
 def free_ports(count: int) -> list[int]:
     """Ports nobody listens on now."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        sockets = [stack.enter_context(socket.socket()) for _number in range(count)]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [one.getsockname()[1] for one in sockets]
@@ -61,7 +61,7 @@ class LlamaServer:
 
     def start(self) -> None:
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: self._healthy(), 60, f"llama.cpp on port {self.port}")
+        wait_until(self._healthy, 60, f"llama.cpp on port {self.port}")
 
     def _healthy(self) -> bool:
         try:

@@ -63,7 +63,7 @@ def both(llamas: list[LlamaServer]) -> list[dict[str, Any]]:
 
 
 def names(bench: GatewayBench, count: int = 6) -> set[str]:
-    found = [bench.ask() for _ in range(count)]
+    found = [bench.ask() for _number in range(count)]
     assert {status for status, _headers, _body in found} == {200}
     return {headers["x-modelops-replica"] for _status, headers, _body in found}
 
@@ -294,7 +294,7 @@ def test_the_agent_tells_a_hung_engine_from_a_busy_one(tmp_path: Path, llamas: l
             while not over.is_set():
                 post(llama.port, "/v1/completions", body)
 
-        busy = [threading.Thread(target=keep_busy, daemon=True) for _ in range(16)]
+        busy = [threading.Thread(target=keep_busy, daemon=True) for _number in range(16)]
         for one in busy:
             one.start()
         said = set()

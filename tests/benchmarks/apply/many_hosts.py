@@ -197,7 +197,7 @@ class Fleet:
 def measure(fleet: Fleet, names: list[str], settings: list[str]) -> dict[str, Any]:
     changed = {"modelops_models": catalogue({"CHANGED": "1"})}
     scenarios: dict[str, Any] = {
-        "converged": lambda chosen: fleet.apply(chosen),
+        "converged": fleet.apply,
         "changed, check": lambda chosen: fleet.apply(chosen, "--check", plan="changed.json", **changed),
         "fresh, check": lambda chosen: fleet.apply(chosen, "--check", inventory="fresh.yml"),
     }

@@ -60,7 +60,7 @@ def killed(running: list[LlamaServer]) -> dict[str, Any]:
     try:
         bench.members([replica("gpu-a1", 0, running[0].port), replica("gpu-b1", 0, running[1].port)])
         bench.start()
-        clients = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+        clients = [threading.Thread(target=ask, daemon=True) for _number in range(4)]
         for one in clients:
             one.start()
         time.sleep(3)
@@ -145,12 +145,12 @@ def black_hole(running: list[LlamaServer], *, limit: int) -> dict[str, Any]:
     body = {"model": "chat", "prompt": "Once", "max_tokens": 200, "ignore_eos": True}
 
     def ask() -> None:
-        statuses.extend(bench.ask(body)[0] for _ in range(BLACK_HOLE_REQUESTS // 8))
+        statuses.extend(bench.ask(body)[0] for _number in range(BLACK_HOLE_REQUESTS // 8))
 
     try:
         bench.members([replica("gpu-a1", 0, running[0].port), replica("gpu-x1", 0, server.server_address[1])])
         bench.start()
-        clients = [threading.Thread(target=ask, daemon=True) for _ in range(8)]
+        clients = [threading.Thread(target=ask, daemon=True) for _number in range(8)]
         began = time.monotonic()
         for one in clients:
             one.start()

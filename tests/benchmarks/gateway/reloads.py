@@ -141,7 +141,7 @@ def measure(bench: GatewayBench, running: list[LlamaServer]) -> dict[str, Any]:
     members = [replica(f"gpu-{letter}1", 0, one.port) for letter, one in zip("abc", running)]
     bench.members(members)
     bench.start()
-    streams = [Stream(bench.port) for _ in range(STREAMS)]
+    streams = [Stream(bench.port) for _number in range(STREAMS)]
     over = threading.Event()
     clients = [KeepAlive(bench.port, pause, over) for pause in (0.3, 0.5, 1.0, 1.0, 2.0, 20.0)]
     for one in [*streams, *clients]:

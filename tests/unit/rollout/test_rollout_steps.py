@@ -66,7 +66,7 @@ def test_what_came_in_is_judged_before_more_follow() -> None:
 def test_nothing_is_promoted_on_a_timeout() -> None:
     running = [replace(one, release=NEW) if one.server == "h0-0" else one for one in fleet(3, 2)]
     journal = fresh()
-    for _ in range(6):
+    for _step in range(6):
         journal.take_verdict("inconclusive", ["too few requests"], ["h0-0"], now=NOW)
     assert next_step(running, journal, Allowance(4), Wishes()).kind == "held"
 
@@ -129,7 +129,7 @@ def test_any_sequence_of_verdicts_and_crashes_ends_all_new_or_all_good(
     journal = journal_for(
         None, model="chat", target={"digest": NEW, "version": "2"}, origin={"digest": GOOD, "version": "1"}, now=NOW
     )
-    for _ in range(MANY_STEPS):
+    for _step in range(MANY_STEPS):
         step = next_step(sorted(running.values()), journal, Allowance(spare), Wishes(undecided_limit=10**6))
         if step.is_last:
             break
@@ -175,7 +175,7 @@ def test_a_rerun_from_any_mixture_reaches_the_goal(hosts: int, per_host: int, se
         for one in fleet(hosts, per_host)
     }
     journal = fresh()
-    for _ in range(MANY_STEPS):
+    for _step in range(MANY_STEPS):
         step = next_step(sorted(running.values()), journal, Allowance(spare), Wishes())
         if step.is_last:
             break

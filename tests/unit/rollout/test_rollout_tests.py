@@ -78,8 +78,8 @@ def test_strata_are_weighed_as_van_elteren_did() -> None:
 
 def test_unbalanced_prompts_are_no_shift_within_strata() -> None:
     rng = np.random.default_rng(6)
-    short, long = (lambda n: rng.lognormal(0, 0.3, n)), (lambda n: rng.lognormal(2, 0.3, n))
-    strata = {"short": (short(50), short(250)), "long": (long(250), long(50))}
+    sizes = {"short": (0, 50, 250), "long": (2, 250, 50)}
+    strata = {name: tuple(rng.lognormal(mean, 0.3, n) for n in counts) for name, (mean, *counts) in sizes.items()}
     assert compare(strata, 1.25).p_value > 0.5
     pooled = {"all": tuple(np.concatenate([strata["short"][arm], strata["long"][arm]]) for arm in (0, 1))}
     assert compare(pooled, 1.25).p_value < 1e-6

@@ -60,7 +60,7 @@ def parse_models(catalogue: Any, *, default_concurrency: int) -> dict[str, Gatew
             concurrency=_concurrency(fields, default_concurrency, where),
             health_path=_health_path(fields),
         )
-        for asked in {model.name, model.served_name}:
+        for asked in dict.fromkeys((model.name, model.served_name)):
             if names.setdefault(asked, model.name) != model.name:
                 raise InputError(
                     f"{names[asked]} and {model.name} both answer to {asked!r}",

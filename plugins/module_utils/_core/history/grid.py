@@ -147,7 +147,8 @@ def _even_months(moments: npt.NDArray[np.float64], name: str, notes: Notes) -> n
 def _usual_step(moments: npt.NDArray[np.float64]) -> int | None:
     """Most common distance of neighbours in whole seconds, the smallest of equals; None for a single sample.
 
-    Three exceptions. Samples that waver about a grid keep no distance exactly; see :mod:`jitter`. A series written only where it is not zero has few direct neighbours:
+    Three exceptions. Samples that waver about a grid keep no distance exactly; see
+    :mod:`jitter`. A series written only where it is not zero has few direct neighbours:
     when many distances are smaller and all are multiples of a number not much smaller,
     that number is the step. And when hardly two distances agree there is no step; the
     median then says how far apart the samples are.

@@ -208,7 +208,7 @@ def installed_packages(path: str) -> dict[str, str]:
     """Distributions in an environment by normalised name; one that lacks a file it brought is not among them."""
     found = {}
     for metadata in glob.glob(os.path.join(glob.escape(path), "lib", "python3*", "site-packages", "*.dist-info")):
-        name, _, version = Path(metadata).name[: -len(".dist-info")].partition("-")
+        name, _dash, version = Path(metadata).name[: -len(".dist-info")].partition("-")
         if _is_whole(metadata):
             found[normalised(name)] = version
     return dict(sorted(found.items()))

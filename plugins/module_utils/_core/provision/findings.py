@@ -93,7 +93,7 @@ def read_os_release(path: str = "/etc/os-release") -> tuple[str, str]:
     """Name and version of the system, such as ``("debian", "12")``; empty where it does not say."""
     values = {}
     for line in _text(path).splitlines():
-        name, _, value = line.partition("=")
+        name, _equals, value = line.partition("=")
         values[name.strip()] = value.strip().strip("\"'")
     return values.get("ID", ""), values.get("VERSION_ID", "")
 

@@ -11,6 +11,7 @@ module level; the function that needs one calls :func:`require`.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from importlib import import_module, metadata
 from typing import Any
 
@@ -63,7 +64,9 @@ def require(name: str, *, purpose: str) -> Any:
     return module
 
 
+@cache
 def _installed_version(distribution: str) -> str:
+    """Looked up once a process: it reads files, and takes longer than many a computation that asks for it."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

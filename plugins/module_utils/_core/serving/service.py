@@ -115,10 +115,6 @@ def build_service(
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, not {engine!r}", where=where)
     profile = PROFILES[engine]
 
-    def seconds(key: str, default: float) -> float:
-        value = model.get(key)
-        return default if value is None else documents.expect_number(value, what=key, where=where, minimum=0)
-
     launch = _launch(name, placement, model, paths or {}, bind_address, where)
     fill = _placeholders(launch, paths or {})
     pinned = pin_devices(

@@ -86,7 +86,7 @@ def measure_task(
         print(table.line(task.name, segment, "modelops.datacenter", segments[segment]["ours"]), flush=True)
     longest = max(case.history.size for case in task.cases)
     for peer in chosen_peers:
-        size = peer.cases(longest)
+        size = peer.cases(task.name, longest)
         sample = contest.sample_rows(task, min(size, options.sample or size))
         theirs = contest.compete(arena, task, peer, sample, reuse=options.reuse_peers)
         measures = scores.per_case(task, theirs)

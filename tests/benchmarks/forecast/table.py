@@ -21,6 +21,8 @@ Written by `tests/benchmarks/forecast/run --official` on {date}, Python {python}
 
 {verdict}
 
+{calibration}
+
 ## The collection, on every case
 
 A case is one series forecast from one origin. MASE is the mean absolute error in units of the seasonal naive error
@@ -43,6 +45,7 @@ packages count as zero, and gaps in the history are interpolated for them. A cas
 """
 # Yardsticks, not packages: they are in the tables, not in the verdict.
 RULES_OF_THUMB = ("history_quantiles", "recent_quantiles", "zero")
+LEAST_COVERED, MOST_COVERED = 0.93, 0.97
 OURS = (
     ("mase", "MASE", "{:.3f}"),
     ("smape", "sMAPE", "{:.2f}"),
@@ -79,6 +82,7 @@ def page(result: dict[str, Any]) -> str:
         processor=result["processor"],
         limit=result["limit_cpu_seconds"],
         verdict=verdict(result),
+        calibration=calibration(result),
         ours=_grid(["task", "cases", *(head for _key, head, _form in OURS)], _our_rows(result)),
         peers="\n\n".join(_peer_section(task) for task in result["tasks"].values()),
     )
@@ -106,6 +110,30 @@ def _verdict(result: dict[str, Any], measure: str, title: str) -> str:
     if ahead:
         said += " Better than the collection: " + ", ".join(f"{words} ({ratio:.2f}x)" for ratio, words in ahead) + "."
     return said
+
+
+def calibration(result: dict[str, Any]) -> str:
+    """What a P95 that holds costs: of the packages whose share at or below it is right, the one that keeps least idle."""
+    said = []
+    for name, task in result["tasks"].items():
+        for segment, part in task["segments"].items():
+            right = [
+                (entry["ratio"]["over95"], entry["title"], entry["done"])
+                for peer, entry in part["peers"].items()
+                if peer not in RULES_OF_THUMB
+                and entry.get("ratio", {}).get("over95") is not None
+                and LEAST_COVERED <= entry["peer"]["below95"] <= MOST_COVERED
+            ]
+            if right:
+                ratio, title, cases = min(right)
+                said.append(f"{name} {segment}".strip() + f" {ratio:.2f}x ({title}, {cases} cases)")
+            else:
+                said.append(f"{name} {segment}".strip() + " none")
+    least, most = f"{LEAST_COVERED:g}", f"{MOST_COVERED:g}"
+    return (
+        f"Over-provision at the 0.95 quantile of the best calibrated package, the least among those whose coverage is "
+        f"{least} to {most}, in units of the collection's on the same cases: " + ", ".join(said) + "."
+    )
 
 
 def _our_rows(result: dict[str, Any]) -> list[list[str]]:

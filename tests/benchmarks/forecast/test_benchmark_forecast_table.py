@@ -44,6 +44,18 @@ def test_verdict_names_each_package_that_is_better_and_no_yardstick() -> None:
     assert "zero" not in words
 
 
+def test_calibration_names_the_cheapest_package_whose_quantile_holds() -> None:
+    result = _result()
+    segment = result["tasks"]["t"]["segments"]["sparse"]
+    segment["peers"]["good"]["ratio"]["over95"] = 1.2
+    segment["peers"]["bad"]["ratio"]["over95"] = 1.1
+    assert "t sparse 1.10x (Bad, 9 cases)" in table.calibration(result)
+    segment["peers"]["bad"]["peer"] = {**FIGURES, "below95": 0.85}
+    assert "t sparse 1.20x (Good, 10 cases)" in table.calibration(result)
+    del segment["peers"]["good"]["ratio"]["over95"]
+    assert "t sparse none" in table.calibration(result)
+
+
 def test_page_has_a_row_for_each_package_also_one_that_failed() -> None:
     page = table.page(_result())
     rows = {

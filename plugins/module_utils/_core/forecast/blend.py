@@ -21,8 +21,6 @@ try:
 except ImportError:  # reported by libraries.require before any use
     np = None  # type: ignore[assignment]
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.backtest import pinball
-
 BEST = 4
 WITHIN = 1.2
 SHARPNESS = 6
@@ -59,17 +57,22 @@ def blend(sources: Sequence[Source], actual: Any, observed: Any, levels: Sequenc
     """
     at = np.asarray(levels)
     mask = None if observed.all() else observed[..., None]
-    losses = []
-    for source in sources:
-        loss = pinball(actual[..., None], source.tested, at)
-        losses.append((loss if mask is None else loss * mask).sum(axis=(1, 2)))
-    weights = _weights(np.stack(losses))
+    weights = _weights(np.stack([_loss(source.tested, actual[..., None], mask, at) for source in sources]))
     tested = np.zeros_like(sources[0].tested)
     final = np.zeros_like(sources[0].final)
     for weight, source in zip(weights, sources):
         tested += weight[:, None, None, :] * source.tested
         final += weight[:, None, :] * source.final
     return Blend(weights, tested, final)
+
+
+def _loss(tested: Any, actual: Any, mask: Any, levels: Any) -> Any:
+    """Summed pinball loss (S, Q): that of a gap d at level q is (q - 1/2) d + |d| / 2, so two sums give every level."""
+    gap = actual - tested
+    if mask is not None:
+        gap *= mask
+    signed = gap.sum(axis=(1, 2))
+    return (levels - 0.5) * signed + 0.5 * np.abs(gap, out=gap).sum(axis=(1, 2))
 
 
 def _weights(losses: Any) -> Any:

@@ -213,7 +213,8 @@ class _Rounding:
         self._decimals = DIGITS - math.floor(math.log10(scale)) if 1e-200 < scale < 1e200 else DIGITS
 
     def many(self, values: Any) -> list[float]:
-        return [float(value) for value in (np.round(values, self._decimals) + 0.0).tolist()]
+        rounded: list[float] = (np.round(values, self._decimals) + 0.0).tolist()
+        return rounded
 
     def one(self, value: Any) -> float:
-        return float(np.round(value, self._decimals) + 0.0)
+        return round(float(value), self._decimals) + 0.0

@@ -85,7 +85,7 @@ def test_a_process_killed_inside_the_step_leaves_nothing_behind(tmp_path: Path) 
     inside = (
         "import sys, time\n"
         "from ansible_collections.modelops.datacenter.plugins.module_utils._core.operations import lock\n"
-        "with lock._alone(sys.argv[1]):\n"
+        "with lock.alone(sys.argv[1]):\n"
         "    print('inside', flush=True)\n"
         "    time.sleep(60)\n"
     )

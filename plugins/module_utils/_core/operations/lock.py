@@ -86,7 +86,7 @@ def renew(path: str, claim: Claim, *, clocked: Clock = Clock()) -> Lease:
     Raises:
         LockLostError: it was released, or is another's.
     """
-    with _alone(path):
+    with alone(path):
         old = look(path, claim.lease_seconds)
         if old is None or old.owner != claim.owner or old.run != claim.run:
             held_now = old is not None and bool(old.owner)
@@ -109,7 +109,7 @@ def release(path: str, claim: Claim, *, force: bool = False, dry: bool = False, 
     """
     if not os.path.exists(path):
         return False
-    with _alone(path):
+    with alone(path):
         old = look(path, claim.lease_seconds)
         if old is None or not old.owner or not (force or (old.owner == claim.owner and old.run == claim.run)):
             return False
@@ -143,7 +143,7 @@ def _try(path: str, claim: Claim, dry: bool, clocked: Clock) -> Lease | LockHeld
     if dry:
         old, now = look(path, claim.lease_seconds), clocked.now()
         return claim.granted(old, now) if claim.may_take(old, now) else _held(old, path)
-    with _alone(path):
+    with alone(path):
         old, now = look(path, claim.lease_seconds), clocked.now()
         if not claim.may_take(old, now):
             return _held(old, path)
@@ -157,8 +157,8 @@ def _held(lease: Lease | None, path: str) -> LockHeldError:
 
 
 @contextmanager
-def _alone(path: str) -> Iterator[None]:
-    """Nobody else on this host is in here for this lock."""
+def alone(path: str) -> Iterator[None]:
+    """Nobody else on this host is in here for this file."""
     guard = path + ".guard"
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)

@@ -1,0 +1,255 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""The decision: which faults are acted on now, how, and which are a person's.
+
+    alerts, folded  ->  faults with a known target  ->  breakers  ->  in order of harm, for each fault:
+        silenced, in maintenance, in a rollout?   left alone
+        a person's, a change's, a breaker's?      escalated, once
+        looked at again: still there?             if not, left alone
+        the next step of its ladder               within budgets, after pauses, above floors, inside shares
+
+What is not known is never a reason to act: without a target, a look, a floor or fresh alerts nothing is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import digest
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation import breaker, exclusions, limits
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.alerts import Alert, fold
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.breaker import Fault
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.history import (
+    WITHOUT_EFFECT,
+    Action,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.ladders import (
+    GATEWAY,
+    MOVE,
+    QUARANTINE,
+    SCALE_OUT,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.policy import Policy
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.situation import Situation, resolve
+
+
+@dataclass
+class Decision:
+    """``actions``: to be carried out, in this order. ``looks``: actions a dead run left, whose effect is to be looked at.
+    ``held``: faults that are left alone for now, with why. ``opened``: breakers that open now, scope to cause."""
+
+    actions: list[Action] = field(default_factory=list)
+    looks: list[Action] = field(default_factory=list)
+    held: list[dict[str, Any]] = field(default_factory=list)
+    escalations: list[dict[str, Any]] = field(default_factory=list)
+    opened: dict[str, str] = field(default_factory=dict)
+
+
+def decide(here: Situation, policy: Policy) -> Decision:
+    """What to do now. The same situation gives the same decision."""
+    found = Decision()
+    found.looks = [one for one in here.history.under_way() if here.alone or here.now - one.at >= policy.open_seconds]
+    alerts = [alert for alert in fold(here.alerts) if alert.firing]
+    here = replace(here, alerts=alerts)
+    faults = _faults(alerts, here, policy, found)
+    found.opened = breaker.openings(faults, here, policy)
+    stopped = {scope: str(event.get("cause", "")) for scope, event in here.history.breakers.items()} | found.opened
+    frozen = exclusions.frozen(here, policy)
+    for scope, cause in sorted(found.opened.items()):
+        _escalate(found, here, policy, "Breaker", scope, f"nothing more is done about {scope}: {cause}")
+    for fault in sorted(faults, key=lambda one: _order(one, here, policy)):
+        _handle(fault, here, policy, found, stopped, frozen)
+    return found
+
+
+def _faults(alerts: Sequence[Alert], here: Situation, policy: Policy, found: Decision) -> list[Fault]:
+    """The alerts that something could be done about; the others are told to a person."""
+    faults = []
+    for alert in alerts:
+        ladder = here.ladders.get(alert.name)
+        if any(one.covers(alert, here.now) for one in here.silences):
+            _hold(found, alert, _shown(alert), "silenced")
+            continue
+        if ladder is None:
+            _hold(found, alert, _shown(alert), "nothing is known to do about this alert")
+            _escalate(
+                found, here, policy, alert.name or "unnamed alert", _shown(alert), "an alert without a ladder", alert
+            )
+            continue
+        target = resolve(alert, ladder.scope, here)
+        if isinstance(target, str):
+            _hold(found, alert, _shown(alert), f"nothing is done: {target}")
+            _escalate(found, here, policy, alert.name, _shown(alert), f"nothing is done: {target}", alert)
+            continue
+        faults.append(Fault(alert, ladder, target))
+    return faults
+
+
+def _order(fault: Fault, here: Situation, policy: Policy) -> tuple[float, float, str, str]:
+    """Users who are short of capacity, or reach none of it, first; then by harm, then the oldest."""
+    model = fault.target.model
+    floor = here.floors.get(model)
+    short = bool(model) and floor is not None and limits.serving(here, model, policy) < floor
+    short = short or fault.target.kind == GATEWAY
+    return (-(fault.ladder.harm + 100 * short), fault.alert.since, fault.alert.name, fault.target.name)
+
+
+def _handle(
+    fault: Fault, here: Situation, policy: Policy, found: Decision, stopped: dict[str, str], frozen: str
+) -> None:
+    alert, target = fault.alert, fault.target
+    why = exclusions.left_alone(fault, here, policy)
+    if why:
+        return _hold(found, alert, target.name, why)
+    if fault.ladder.person:
+        return _escalate(found, here, policy, alert.name, target.name, fault.ladder.person, alert)
+    if frozen:
+        return _hold(found, alert, target.name, frozen)
+    cause = breaker.opened_by(_model_of(fault, here), stopped)
+    if cause:
+        return _hold(found, alert, target.name, f"a breaker is open: {cause}")
+    blamed = exclusions.blamed(fault, here, policy)
+    if blamed:
+        return _escalate(found, here, policy, alert.name, target.name, blamed, alert)
+    why = exclusions.not_there(fault, here, policy)
+    if why:
+        return _hold(found, alert, target.name, why)
+    _climb(fault, here, policy, found)
+    return None
+
+
+def _climb(fault: Fault, here: Situation, policy: Policy, found: Decision) -> None:
+    """The first step of the ladder that is due and within its budget; a person behind the last."""
+    done = [*here.history.actions, *found.actions]
+    alert, target = fault.alert, fault.target
+    start, why = _next_step(fault, done, here, policy)
+    if start < 0:
+        return _hold(found, alert, target.name, why)
+    for step in fault.ladder.steps[start:]:
+        new = _action(step, fault, here, len(found.actions))
+        if isinstance(new, str):
+            why = new
+            continue
+        if step in (MOVE, QUARANTINE) and target.host in here.set_aside:
+            why = f"{target.host} is set aside already"
+            continue
+        wait = limits.must_wait(new, done, here, policy)
+        if wait:
+            return _hold(found, alert, target.name, wait)
+        why = limits.over_budget(new, done, here, policy)
+        if why:
+            continue
+        floor = limits.below_floor(new, done, here, policy)
+        if floor:
+            return _escalate(found, here, policy, alert.name, target.name, f"not restarted: {floor}", alert)
+        share = limits.over_zone_share(new, done, here, policy)
+        if share:
+            return _hold(found, alert, target.name, share)
+        found.actions.append(new)
+        return None
+    return _escalate(found, here, policy, alert.name, target.name, why, alert)
+
+
+def _next_step(fault: Fault, done: Sequence[Action], here: Situation, policy: Policy) -> tuple[int, str]:
+    """Position of the step that is due, and what led there; -1 and why when none is yet."""
+    last = limits.last_on(done, fault.target.name)
+    if last is None or here.now - last.at > policy.memory_seconds:
+        return 0, ""
+    if last.open:
+        return -1, f"{last.step.replace('_', ' ')} is under way since {here.now - last.at:.0f} s"
+    steps = fault.ladder.steps
+    place = steps.index(last.step) if last.step in steps else -1
+    came_back = fault.alert.since > last.at
+    if last.effect in WITHOUT_EFFECT or not came_back:
+        if last.effect not in WITHOUT_EFFECT and here.now - last.ended < policy.breaker_hosts_seconds:
+            return -1, f"{last.step.replace('_', ' ')} helped; the alert has not resolved yet"
+        return place + 1, f"{last.step.replace('_', ' ')} did not help"
+    return max(place, 0), f"it came back after {last.step.replace('_', ' ')}"
+
+
+def _action(step: str, fault: Fault, here: Situation, position: int) -> Action | str:
+    target = fault.target
+    model = target.model
+    if step == SCALE_OUT and not model:
+        model = _most_of(here, target.host)
+        if not model:
+            return f"nothing runs on {target.host} that could be scaled out"
+    servers = target.servers
+    if step in (MOVE, QUARANTINE):
+        servers = tuple(one.name for one in here.on_host(target.host))
+    return Action(
+        id=digest([here.history.lines, position, here.owner, target.name, step, here.now])[7:23],
+        at=here.now,
+        step=step,
+        alert=fault.alert.name,
+        target=target.name,
+        kind=target.kind,
+        host=target.host,
+        slot=target.slot,
+        model=model,
+        zone=target.zone,
+        servers=servers,
+        owner=here.owner,
+        reason=fault.alert.summary,
+        shadow=here.shadow,
+    )
+
+
+def _model_of(fault: Fault, here: Situation) -> str:
+    if fault.target.model:
+        return fault.target.model
+    models = {here.servers[name].model for name in fault.target.servers}
+    return models.pop() if len(models) == 1 else ""
+
+
+def _most_of(here: Situation, host: str) -> str:
+    """The model with the most replicas on a host."""
+    counts: dict[str, int] = {}
+    for one in here.on_host(host):
+        counts[one.model] = counts.get(one.model, 0) + 1
+    return min(counts, key=lambda model: (-counts[model], model), default="")
+
+
+def _shown(alert: Alert) -> str:
+    slot = "" if alert.slot is None else f" slot {alert.slot}"
+    return " ".join(text for text in (alert.host + slot, alert.model) if text.strip()) or "nothing named"
+
+
+def _hold(found: Decision, alert: Alert, target: str, why: str) -> None:
+    found.held.append({"alert": alert.name, "target": target, "why": why, "count": alert.count})
+
+
+def _escalate(
+    found: Decision,
+    here: Situation,
+    policy: Policy,
+    name: str,
+    target: str,
+    reason: str,
+    alert: Alert | None = None,
+) -> None:
+    """Tell a person, once in a while for the same thing."""
+    reason = reason or "all steps were tried"
+    for old in [*here.history.escalations, *found.escalations]:
+        told = (old.get("alert"), old.get("target")) == (name, target)
+        if told and here.now - float(old["at"]) < policy.escalation_repeat_seconds:
+            if alert is not None:
+                _hold(found, alert, target, f"a person was told: {old.get('reason')}")
+            return
+    tried = [one for one in here.history.actions if one.target == target][-5:]
+    found.escalations.append(
+        {
+            "at": here.now,
+            "alert": name,
+            "target": target,
+            "reason": reason,
+            "summary": alert.summary if alert is not None else "",
+            "since": alert.since if alert is not None else here.now,
+            "count": alert.count if alert is not None else 1,
+            "tried": [{"at": one.at, "step": one.step, "effect": one.effect} for one in tried],
+        }
+    )

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COLLECTIONS := .cache/collections
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help env test-env demo demo-down test unit sanity integration molecule playbooks test-vllm lint docs-lint format lock build clean
+.PHONY: help env test-env demo demo-down test unit sanity integration eda molecule playbooks test-vllm lint docs-lint format lock build clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ integration: test-env ## real module and playbook runs against real servers
 
 test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 GB; not part of make test)
 	@tests/tools/run_vllm
+
+eda: test-env ## a real ansible-rulebook under a flood of alerts (Java 17, Alertmanager; minutes)
+	@tests/tools/run_eda
 
 molecule: test-env ## the roles from bare systemd hosts on, with Molecule (root, podman)
 	@tests/tools/run_molecule

@@ -46,6 +46,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway import reach
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning import inventory
 
 
@@ -53,15 +54,11 @@ def gateway_replicas(names: Iterable[str], hostvars: Mapping[str, Mapping[str, A
     """See ``DOCUMENTATION``."""
     try:
         return [
-            {**record, "address": str(_address(record["host"], hostvars[record["host"]]))}
+            {**record, "address": reach.host_address(record["host"], hostvars[record["host"]])}
             for record in inventory.running_replicas(names, hostvars)
         ]
     except ModelOpsError as error:
         raise AnsibleFilterError(error.message) from error
-
-
-def _address(name: str, variables: Mapping[str, Any]) -> Any:
-    return variables.get("modelops_address") or variables.get("ansible_host") or name
 
 
 class FilterModule:

@@ -35,6 +35,21 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
 ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "tests" / "lab" / "lab"
 BIN = Path(sys.executable).parent
+# What a host is: every file with owner, mode and, below /etc and /opt, content; users; units with
+# their state and main process; packet filter rules.
+HOST_STATE = r"""
+find / -xdev \( -path /tmp -o -path /var/tmp -o -path /root/.ansible -o -path /var/log -o -path /var/cache \
+    -o -path /var/lib/systemd -o -path /var/lib/prometheus -o -name __pycache__ \) -prune \
+    -o \( -type f -o -type l \) -printf '%p %m %u:%g %s %l\n' | sort
+find /etc /opt/modelops -xdev -type f -not -name '*.pyc' -print0 2>/dev/null | sort -z | xargs -0 --no-run-if-empty sha256sum
+find /run/modelops /var/log/modelops -printf '%p %m %u:%g\n' 2>/dev/null | sort
+getent passwd; getent group
+systemctl list-unit-files --no-legend --plain | sort
+units=$(systemctl list-units --all --no-legend --plain --type=service,timer,slice | awk '{print $1}' \
+    | grep -vE '^(ssh|user|session|systemd-|dbus|apt-|dpkg-|e2scrub|fstrim|modprobe|getty|run-)' | sort)
+systemctl show --property=Id,LoadState,ActiveState,SubState,MainPID $units | sed 's/^$/;/' | tr '\n' ' ' | tr ';' '\n'
+nft list ruleset | sed 's/counter packets [0-9]* bytes [0-9]*/counter/'
+"""
 RECAP = re.compile(r"^(\S+)\s+: ((?:\w+=\d+\s*)+)$", re.MULTILINE)
 
 
@@ -46,6 +61,12 @@ def why_not() -> str:
     tools = ("podman", "runc", "mmdebstrap", "ssh", "ssh-keygen", "iptables")
     missing = [tool for tool in tools if not shutil.which(tool, path=path)]
     return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+def assert_same(before: dict[str, str], after: dict[str, str], output: str) -> None:
+    for host, text in before.items():
+        differing = set(text.splitlines()) ^ set(after[host].splitlines())
+        assert not differing, f"{host}: {sorted(differing)[:20]}\n{output}"
 
 
 @dataclass(frozen=True)
@@ -104,10 +125,15 @@ class LabFleet:
         self.catalogue = catalogue
         self.running: list[Replica] = []
 
-    def up(self, count: int) -> None:
-        self._lab("up", str(count), timeout=600)
+    def up(self, count: int, *options: str) -> None:
+        self._lab("up", str(count), *options, timeout=600)
+        self.write_catalogue(self.catalogue)
+
+    def write_catalogue(self, catalogue: Mapping[str, Any]) -> None:
+        """What the next playbook shall serve."""
+        self.catalogue = catalogue
         variables = self.directory / "catalogue.json"
-        variables.write_text(json.dumps({"modelops_models": self.catalogue}), encoding="utf-8")
+        variables.write_text(json.dumps({"modelops_models": catalogue}), encoding="utf-8")
 
     def down(self) -> None:
         self._lab("down", timeout=60)
@@ -130,15 +156,23 @@ class LabFleet:
 
     def pids(self) -> dict[str, int]:
         """Main process of every replica unit, by host and unit; 0 where there is none."""
+        return self.pids_of(sorted({replica.host for replica in self.running}))
+
+    def pids_of(self, hosts: Sequence[str]) -> dict[str, int]:
+        """The same of these hosts."""
         script = (
             "for u in $(ls /etc/systemd/system | grep ^modelops-); do echo $u $(systemctl show -P MainPID $u); done"
         )
         found = {}
-        for host in sorted({replica.host for replica in self.running}):
+        for host in hosts:
             for line in self.sh(host, script).splitlines():
                 unit, pid = line.split()
                 found[f"{host}/{unit.replace('.service', '')}"] = int(pid)
         return found
+
+    def states(self, hosts: Sequence[str]) -> dict[str, str]:
+        """Everything about these hosts that a playbook could change, as text."""
+        return {host: self.sh(host, HOST_STATE, seconds=300) for host in hosts}
 
     def plan(self, target: Sequence[Replica]) -> Path:
         """A plan for exactly these replicas, from those of the last apply, as ``capacity_plan`` would write it."""
@@ -153,12 +187,13 @@ class LabFleet:
         return run
 
     def play(self, playbook: str, *flags: str) -> Run:
-        """Run one of the collection's playbooks on the lab."""
+        """Run one of the collection's playbooks, or a file, on the lab."""
+        name = playbook if "/" in playbook else f"modelops.datacenter.{playbook}"
         command = [str(BIN / "ansible-playbook"), "-i", str(self.directory / "hosts.yml")]
         command += ["-e", f"@{self.directory / 'catalogue.json'}"]
         began = time.monotonic()
         done = subprocess.run(
-            [*command, f"modelops.datacenter.{playbook}", *flags],
+            [*command, name, *flags],
             cwd=ROOT,
             env={
                 **self.environment,

@@ -11,7 +11,7 @@ is seen to stall (no coordinated omission). Short requests use keep-alive connec
 server-sent events to ``data: [DONE]`` and count as cut when that does not come.
 
 Which version answered is read from the answer itself: greedy answers of other weights differ.
-SIGTERM ends the schedule; requests in flight are waited for.
+SIGTERM ends the schedule; requests in flight are waited for. A key is taken from MODELOPS_API_KEY.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ import csv
 import gzip
 import hashlib
 import json
+import os
 import random
 import signal
+import ssl
 import sys
 import time
 from dataclasses import asdict, dataclass, fields
@@ -196,6 +198,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tokens", type=int, default=2)
     parser.add_argument("--stream-tokens", type=int, default=400)
     parser.add_argument("--version-characters", type=int, default=8, help="of an answer that tell versions apart")
+    parser.add_argument("--ca", type=Path, help="certificate of who signed the gateway's; else the system's trust")
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--record", type=Path, required=True, help="CSV, gzipped")
@@ -213,9 +216,12 @@ async def main() -> int:
     with gzip.open(options.record, "wt", encoding="utf-8", newline="", compresslevel=3) as stream:
         record = csv.DictWriter(stream, [one.name for one in fields(Request)])
         record.writeheader()
-        connector = aiohttp.TCPConnector(limit=0)
+        trust = ssl.create_default_context(cafile=options.ca)
+        connector = aiohttp.TCPConnector(limit=0, ssl=trust)
+        key = os.environ.get("MODELOPS_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         timeout = aiohttp.ClientTimeout(total=options.timeout)
-        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
             load = Load(options, session, record)
             for signum in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(signum, load.stop)

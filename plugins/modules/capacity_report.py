@@ -126,12 +126,17 @@ summary:
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.page import render, summary
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.page import (
+    content_digest,
+    has_digest,
+    render,
+    summary,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.source import (
     plotly_js,
     read_inputs,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content, stored_bytes
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -148,9 +153,14 @@ ARGUMENT_SPEC: dict[str, Any] = {
 def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]:
     """Read the files, make the page, write it."""
     inputs = read_inputs(params)
-    content = render(inputs, plotly_js=plotly_js()).encode("utf-8")
+    script = plotly_js()
+    digest = content_digest(inputs, plotly_js=script)
+    content = render(inputs, plotly_js=script, says=digest).encode("utf-8")
+    # Written anew for the moments in it too, which are no change.
+    changed = not has_digest(stored_bytes(params["dest"]), digest)
+    store_content(params["dest"], content, dry=check_mode)
     return {
-        "changed": store_content(params["dest"], content, dry=check_mode),
+        "changed": changed,
         "dest": params["dest"],
         "bytes": len(content),
         "summary": summary(inputs),

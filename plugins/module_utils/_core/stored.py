@@ -23,11 +23,16 @@ def store_content(path: str, content: bytes, *, dry: bool) -> bool:
     """Write the bytes unless the file holds them already; with ``dry`` only tell. Returns whether it differs."""
     if not dry:
         return write_atomically(path, content)
+    return stored_bytes(path) != content
+
+
+def stored_bytes(path: str) -> bytes:
+    """What the file holds; nothing where it cannot be read."""
     try:
         with open(os.path.expanduser(path), "rb") as stream:
-            return stream.read() != content
+            return stream.read()
     except OSError:
-        return True
+        return b""
 
 
 def store_dated(path: str, document: Mapping[str, Any], *, now: float, dry: bool) -> bool:

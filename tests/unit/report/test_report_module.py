@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import stat
 import sys
 
 import pytest
 import report_samples
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import canonical_bytes
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import (
     InputError,
     MissingLibraryError,
@@ -36,6 +38,17 @@ def test_the_page_is_written_once(params):
     assert "replicas of 3 models" in first["summary"]
     assert not execute(params, False, False)["changed"]
     assert execute({**params, "title": "Site south"}, False, False)["changed"]
+
+
+def test_a_plan_that_was_only_made_again_is_no_change_but_its_moment_is_shown(params):
+    execute(params, False, False)
+    plan = json.loads(pathlib.Path(params["plan"]).read_text())
+    assert plan["created_at"] != "2031-02-03T04:05:06Z"
+    plan["created_at"] = "2031-02-03T04:05:06Z"
+    pathlib.Path(params["plan"]).write_bytes(canonical_bytes(plan))
+    assert not execute(params, True, False)["changed"]
+    assert not execute(params, False, False)["changed"]
+    assert "2031-02-03 04:05:06 UTC" in pathlib.Path(params["dest"]).read_text()
 
 
 def test_check_mode_tells_and_writes_nothing(params):

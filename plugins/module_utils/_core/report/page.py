@@ -14,9 +14,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report import (
     jobs,
     models,
@@ -51,12 +52,13 @@ SECTIONS = (
 NO_SCRIPT = "The figures need JavaScript. Every number of the plan is in the tables."
 
 
-def render(inputs: ReportInputs, *, plotly_js: str) -> str:
+def render(inputs: ReportInputs, *, plotly_js: str, says: str = "") -> str:
     """The whole page.
 
     Args:
         inputs: the checked files.
         plotly_js: the text of plotly.js, embedded once.
+        says: :func:`content_digest`, to be found again by :func:`has_digest`.
     """
     view = view_of(inputs)
     bodies = {
@@ -90,9 +92,34 @@ def render(inputs: ReportInputs, *, plotly_js: str) -> str:
         + element("script", plotly_js)
         + element("script", SCRIPT)
     )
-    return (
-        "<!DOCTYPE html>\n" + element("html", _head(inputs.title, plotly_js) + element("body", body), lang="en") + "\n"
+    head = _head(inputs.title, plotly_js, says)
+    return "<!DOCTYPE html>\n" + element("html", head + element("body", body), lang="en") + "\n"
+
+
+def content_digest(inputs: ReportInputs, *, plotly_js: str) -> str:
+    """Of the page without the moments at which its files were written: equal for a plan that was only made again."""
+    files = {name: value for name, value in inputs.digests.items() if name == "history"}
+    undated = replace(
+        inputs,
+        plan={**inputs.plan, "created_at": format_moment(0)},
+        forecast=_undated(inputs.forecast),
+        schedule=_undated(inputs.schedule),
+        digests=files,
     )
+    return hashlib.sha256(render(undated, plotly_js=plotly_js).encode("utf-8")).hexdigest()
+
+
+def has_digest(page: bytes, digest: str) -> bool:
+    """Whether a page that was written earlier says the same as the one of this digest."""
+    return _says(digest).encode("utf-8") in page
+
+
+def _undated(document: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    return document and {**document, "created_at": format_moment(0)}
+
+
+def _says(digest: str) -> str:
+    return element("meta", name_="modelops-content", content_=digest)
 
 
 def summary(inputs: ReportInputs) -> str:
@@ -100,7 +127,7 @@ def summary(inputs: ReportInputs) -> str:
     return " ".join(_sentences(inputs.plan, view_of(inputs)))
 
 
-def _head(title: str, plotly_js: str) -> str:
+def _head(title: str, plotly_js: str, says: str) -> str:
     scripts = " ".join(_script_source(text) for text in (plotly_js, SCRIPT))
     policy = (
         f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; img-src data:;"
@@ -112,6 +139,7 @@ def _head(title: str, plotly_js: str) -> str:
         + element("meta", http_equiv="Content-Security-Policy", content_=policy)
         + element("meta", name_="viewport", content_="width=device-width, initial-scale=1")
         + element("meta", name_="color-scheme", content_="light dark")
+        + (_says(says) if says else "")
         + element("title", escape(title))
         + element("style", STYLE),
     )

@@ -4,9 +4,7 @@
 """Every playbook on a live lab: check mode changes nothing on any host, and a second run has nothing to change.
 
 A new playbook is one row of ``PLAYBOOKS``. The lab has no way out, as a closed site: engines come
-from a wheelhouse on the hosts. What "nothing" means is a checksum of each host: every file with
-owner, mode and, below /etc and /opt, content; users; units with their state and main process;
-packet filter rules.
+from a wheelhouse on the hosts. What "nothing" means is a checksum of each host, ``lab_fleet.HOST_STATE``.
 """
 
 from __future__ import annotations
@@ -22,11 +20,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
-from lab_fleet import LabFleet, why_not  # noqa: E402
+from lab_fleet import LabFleet, assert_same, why_not  # noqa: E402
 
 pytestmark = [pytest.mark.systemd, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "can run")]
 
-HOSTS = ("lab-a1", "lab-b1")
+SERVING = ("lab-a1", "lab-b1")
+HOSTS = (*SERVING, "lab-gw1")
 LOCK = next((ROOT / "roles/provision/files").glob("llama_cpp-*.lock"))
 VERSION = LOCK.stem.partition("-")[2]
 MODELS = {
@@ -49,31 +48,8 @@ PROVISION = (
     ("provision_firewall", True),
 )
 # In the order in which they are first run.
-PLAYBOOKS = ("provision", "plan", "apply", "site")
-
-STATE = r"""
-find / -xdev \( -path /tmp -o -path /var/tmp -o -path /root/.ansible -o -path /var/log -o -path /var/cache \
-    -o -path /var/lib/systemd -o -path /var/lib/prometheus -o -name __pycache__ \) -prune \
-    -o \( -type f -o -type l \) -printf '%p %m %u:%g %s %l\n' | sort
-find /etc /opt/modelops -xdev -type f -not -name '*.pyc' -print0 2>/dev/null | sort -z | xargs -0 --no-run-if-empty sha256sum
-find /run/modelops /var/log/modelops -printf '%p %m %u:%g\n' 2>/dev/null | sort
-getent passwd; getent group
-systemctl list-unit-files --no-legend --plain | sort
-units=$(systemctl list-units --all --no-legend --plain --type=service,timer,slice | awk '{print $1}' \
-    | grep -vE '^(ssh|user|session|systemd-|dbus|apt-|dpkg-|e2scrub|fstrim|modprobe|getty|run-)' | sort)
-systemctl show --property=Id,LoadState,ActiveState,SubState,MainPID $units | sed 's/^$/;/' | tr '\n' ' ' | tr ';' '\n'
-nft list ruleset | sed 's/counter packets [0-9]* bytes [0-9]*/counter/'
-"""
-
-
-def states(fleet: LabFleet) -> dict[str, str]:
-    return {host: fleet.sh(host, STATE, seconds=300) for host in HOSTS}
-
-
-def assert_same(before: dict[str, str], after: dict[str, str], output: str) -> None:
-    for host, text in before.items():
-        differing = set(text.splitlines()) ^ set(after[host].splitlines())
-        assert not differing, f"{host}: {sorted(differing)[:20]}\n{output}"
+PLAYBOOKS = ("provision", "gateway", "plan", "apply", "site", "upgrade")
+FLAGS = {"upgrade": ("-e", "upgrade_model=chat")}
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +60,7 @@ def fleet() -> Iterator[LabFleet]:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one test session at a time
         try:
             lab.down()  # what an aborted session left
-            lab.up(2)
+            lab.up(2, "--gateway")
             make_share(lab.share)
             yield lab
         finally:
@@ -115,23 +91,29 @@ def flags(fleet: LabFleet, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
 def test_check_mode_on_bare_hosts_lists_what_it_would_do_and_does_nothing(
     fleet: LabFleet, flags: tuple[str, ...]
 ) -> None:
-    before = states(fleet)
+    before = fleet.states(HOSTS)
     run = fleet.play("provision", *flags, "--check", "--diff")
     assert run.code == 0, run.output
-    assert all(run.recap[host]["changed"] > 5 for host in HOSTS)
+    assert all(run.recap[host]["changed"] > 5 for host in SERVING)
     assert f"made /opt/modelops/engines/llama_cpp-{VERSION}" in run.output
     assert "+Description=All replicas of models on this host" in run.output
-    assert_same(before, states(fleet), run.output)
+    assert_same(before, fleet.states(HOSTS), run.output)
 
 
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_the_first_run_of_each_brings_the_lab_to_life(fleet: LabFleet, flags: tuple[str, ...], playbook: str) -> None:
-    run = fleet.play(playbook, *flags)
+    run = fleet.play(playbook, *flags, *FLAGS.get(playbook, ()))
     assert run.code == 0, run.output
 
 
+def test_the_gateway_reaches_them(fleet: LabFleet) -> None:
+    ask = """curl -sf -D- localhost:8080/v1/completions -d '{"model": "chat", "prompt": "Once", "max_tokens": 2}'"""
+    for host in SERVING:
+        fleet.wait("lab-gw1", f"{ask} | grep -i 'x-modelops-replica: {host}-'", seconds=60)
+
+
 def test_replicas_run_from_the_engine_environment(fleet: LabFleet) -> None:
-    for host in HOSTS:
+    for host in SERVING:
         command = fleet.sh(host, "systemctl show --property=ExecStart 'modelops-chat-*'")
         # The lab's inventory names a Python of its own; the environment wins.
         assert f"/opt/modelops/engines/llama_cpp-{VERSION}/bin/python" in command
@@ -142,17 +124,18 @@ def test_replicas_run_from_the_engine_environment(fleet: LabFleet) -> None:
 def test_check_mode_changes_nothing_and_a_second_run_has_nothing_to_change(
     fleet: LabFleet, flags: tuple[str, ...], playbook: str
 ) -> None:
-    before = states(fleet)
+    flags = (*flags, *FLAGS.get(playbook, ()))
+    before = fleet.states(HOSTS)
     looked = fleet.play(playbook, *flags, "--check", "--diff")
     assert looked.code == 0, looked.output
-    assert_same(before, states(fleet), looked.output)
+    assert_same(before, fleet.states(HOSTS), looked.output)
     run = fleet.play(playbook, *flags)
     assert (run.code, looked.changed, run.changed) == (0, 0, 0), looked.output + run.output
-    assert_same(before, states(fleet), run.output)
+    assert_same(before, fleet.states(HOSTS), run.output)
 
 
 def test_what_was_spoiled_by_hand_is_put_back_and_nothing_else(fleet: LabFleet, flags: tuple[str, ...]) -> None:
-    before = states(fleet)
+    before = fleet.states(HOSTS)
     fleet.sh("lab-a1", "nft delete table inet modelops; systemctl stop prometheus-node-exporter")
     fleet.sh("lab-a1", "sed -i s/500/100/ /etc/systemd/system/modelops.slice")
     fleet.sh(
@@ -161,7 +144,7 @@ def test_what_was_spoiled_by_hand_is_put_back_and_nothing_else(fleet: LabFleet, 
     run = fleet.play("provision", *flags)
     assert run.code == 0, run.output
     assert run.recap["lab-b1"]["changed"] == 0
-    after = states(fleet)
+    after = fleet.states(HOSTS)
     for text in (before, after):
         text["lab-a1"] = "\n".join(line for line in text["lab-a1"].splitlines() if "node-exporter.service" not in line)
     assert_same(before, after, run.output)

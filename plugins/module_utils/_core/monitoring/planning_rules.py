@@ -42,7 +42,8 @@ def planning_rules(settings: Settings) -> list[Group]:
             "CapacityShortfallAhead",
             "max by (model) (modelops_plan_shortage_requests_per_second) > 0\n"
             "or (max by (model) (modelops_forecast_upper_requests_per_second)\n"
-            f"  > on (model) ({capacity_up}))",
+            f"  > on (model) ({capacity_up}\n"
+            "    or on (model) 0 * max by (model) (modelops_plan_replicas)))",
             settings.shortfall_hold_seconds, "page",
             "{{ $labels.model }} will have too few replicas",
             "The plan itself is short, or the replicas that are up sustain less than the forecast's upper quantile.",

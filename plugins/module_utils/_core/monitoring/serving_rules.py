@@ -133,7 +133,9 @@ def _gateway(settings: Settings) -> list[Alert]:
         ),
         Alert(
             "GatewayBackendEmpty",
-            f"label_replace(min by (proxy) (haproxy_backend_active_servers{{{POOL}}}) == 0,"
+            # A model scaled to nothing, or whose replicas somebody took out, has no server that is down.
+            f"label_replace(min by (proxy) (haproxy_backend_active_servers{{{POOL}}}) == 0\n"
+            f'  and on (proxy) sum by (proxy) (haproxy_server_status{{{POOL}, state="DOWN"}}) > 0,'
             ' "model", "$1", "proxy", "(.+)")',
             settings.gateway_down_hold_seconds, "page",
             "The gateway has no replica for {{ $labels.model }}",

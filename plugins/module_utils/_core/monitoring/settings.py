@@ -79,7 +79,8 @@ class Settings:
     demand_hold_seconds: float = 300.0
     demand_over_forecast: float = 1.1
     plan_max_age_seconds: float = 7200.0
-    shortfall_hold_seconds: float = 60.0
+    # Longer than a replica takes to start: a plan is for the time by which it has.
+    shortfall_hold_seconds: float = 600.0
     coverage_tolerance: float = 0.1
     coverage_minimum_samples: float = 50.0
     skill_minimum: float = -0.1

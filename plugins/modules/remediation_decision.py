@@ -100,11 +100,6 @@ options:
     type: list
     elements: dict
     default: []
-  set_aside:
-    description: Hosts that take no new replicas because remediation said so.
-    type: list
-    elements: str
-    default: []
   policy:
     description: Limits to replace, by name; see the guide to remediation.
     type: dict
@@ -129,6 +124,9 @@ options:
     default: false
   close_breaker:
     description: A person closes a breaker - C(scope) (V(fleet) or C(model NAME)), C(by) and C(note).
+    type: dict
+  release_host:
+    description: A person gives a host back that was set aside - C(host) and C(by).
     type: dict
 seealso:
   - module: modelops.datacenter.alert_evaluation
@@ -175,6 +173,10 @@ escalations:
   type: list
   elements: dict
   returned: always
+set_aside:
+  description: Hosts that shall take no new replicas, with why. After a move for a while, in quarantine until released.
+  type: dict
+  returned: always
 breakers:
   description: Open breakers, scope to cause.
   type: dict
@@ -211,13 +213,13 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "rollouts": {"type": "list", "elements": "dict", "default": []},
     "maintenance": {"type": "list", "elements": "dict", "default": []},
     "silences": {"type": "list", "elements": "dict", "default": []},
-    "set_aside": {"type": "list", "elements": "str", "default": []},
     "policy": {"type": "dict", "default": {}},
     "ladders": {"type": "dict", "default": {}},
     "owner": {"type": "str", "default": ""},
     "alone": {"type": "bool", "default": False},
     "shadow": {"type": "bool", "default": False},
     "close_breaker": {"type": "dict"},
+    "release_host": {"type": "dict"},
 }
 
 
@@ -229,13 +231,15 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         "alerts": documents.load(params["alerts"], what="list of alerts"),
         "plan": documents.load(params["plan"], what="plan") if params["plan"] else None,
     }
-    close = params["close_breaker"]
+    close, release = params["close_breaker"], params["release_host"]
+    policy = build_policy(params["policy"])
     turn = take_turn(
         params["history"],
-        lambda history: situation_of(given, history, now=now),
-        build_policy(params["policy"]),
+        lambda history: situation_of(given, history, policy, now=now),
+        policy,
         outcomes=[{"at": now, **outcome} for outcome in expect_outcomes(params["outcomes"])],
         close={**close, "at": now} if close else None,
+        release={**release, "at": now} if release else None,
         shadow=params["shadow"],
         dry=check_mode,
     )
@@ -249,6 +253,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         "held": turn.decision.held,
         "escalations": turn.decision.escalations,
         "breakers": breakers,
+        "set_aside": turn.set_aside(policy, now),
         "lines": described(turn.decision, breakers, dry=dry),
     }
 

@@ -103,7 +103,12 @@ def _reach(event: dict[str, Any], before: list[dict[str, Any]], world: World, as
         if zone and len(zone | set(event["servers"])) > 0.2 * size:
             found.append("too much of a zone at once")
         if event["step"] in ("move", "quarantine"):
-            aside = {one["host"] for one in before if "effect" not in one and one["step"] in ("move", "quarantine")}
+            aside = {
+                one["host"]
+                for one in before
+                if one.get("effect") != "gone"
+                and (one["step"] == "quarantine" or (one["step"] == "move" and at - one["at"] < 6 * HOUR))
+            }
             if len(aside) >= max(1, len(world.hosts) // 10):
                 found.append("too many hosts set aside")
     if event["step"] == "restart_after_drain":
@@ -171,7 +176,7 @@ def neglected(world: World) -> list[str]:
     world.locked = True
     world.spread = 0
     for one in world.controllers:
-        one.pending, one.outcomes = [], []
+        one.pending, one.outcomes, one.name = [], [], one.name + "'"
     world.rollouts = [{**one, "ended": one["ended"] or world.now} for one in world.rollouts]
     world.stubborn = 1.0
     for _turn in range(60):

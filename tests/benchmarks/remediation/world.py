@@ -230,6 +230,7 @@ class World:
             rollouts=rollouts_of(asked["rollouts"]),
             windows=windows_of(asked["windows"]),
             silences=silences_of(asked["silences"]),
+            set_aside=frozenset(history.set_aside(asked["now"], self.policy.move_seconds)),
             ladders=LADDERS,
             owner=asked["owner"],
             alone=asked["alone"],
@@ -281,7 +282,7 @@ class World:
     def die(self) -> None:
         """A controller is killed: what it was given and what it saw is lost."""
         who = self.random.choice(self.controllers)
-        who.pending, who.outcomes = [], []
+        who.pending, who.outcomes, who.name = [], [], who.name + "'"  # the next run is another
 
     def person(self) -> None:
         opened = [one for one in self.events if one["event"] == "breaker"]

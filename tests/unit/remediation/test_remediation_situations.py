@@ -51,12 +51,12 @@ class Fleet:
         given: dict[str, Any] = {
             "alerts": list(alerts), "hosts": hosts, "replicas": replicas, "gateways": ["gw"], "models": MODELS,
             "plan": {"rollout": {"floors_requests_per_second": {"chat": 16.0}}}, "looked": looked, "rollouts": [],
-            "maintenance": [], "silences": [], "set_aside": [], "ladders": {}, "owner": self.owner, "alone": True,
+            "maintenance": [], "silences": [], "ladders": {}, "owner": self.owner, "alone": True,
             "shadow": False, **self.given, **more,
         }  # fmt: skip
         return turns.take_turn(
             self.path,
-            lambda history: situation_of(given, history, now=self.at),
+            lambda history: situation_of(given, history, build_policy({}), now=self.at),
             build_policy({}),
             outcomes=[{"at": self.at, **one} for one in outcomes],
             close=close,
@@ -106,7 +106,6 @@ def test_a_flapping_server_uses_up_its_budget_then_its_host_is_emptied_then_a_pe
         alert = fleet.alert()
         fleet.at += 15
         done += fleet.run("effective", alert)
-        fleet.given["set_aside"] = ["h0"] if "move replica h0-0" in done else []
         fleet.down = set()
         fleet.at += 600
     assert done == ["restart replica h0-0"] * 3 + ["move replica h0-0"]
@@ -170,7 +169,8 @@ def test_an_action_that_a_dead_run_left_is_looked_at_before_anything_else(fleet:
     fleet.down = {"h0-0"}
     alert = fleet.alert()
     (left,) = fleet.decide(alert).decision.actions
-    fleet.at += 30
+    assert fleet.decide(alert).decision.looks == [], "its own"
+    fleet.at, fleet.owner = fleet.at + 30, "two"
     found = fleet.decide(alert).decision
     assert ([one.id for one in found.looks], found.actions) == ([left.id], [])
     fleet.at += 31

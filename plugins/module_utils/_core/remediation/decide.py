@@ -52,7 +52,11 @@ class Decision:
 def decide(here: Situation, policy: Policy) -> Decision:
     """What to do now. The same situation gives the same decision."""
     found = Decision()
-    found.looks = [one for one in here.history.under_way() if here.alone or here.now - one.at >= policy.open_seconds]
+    found.looks = [
+        one
+        for one in here.history.under_way()
+        if (here.alone and one.owner != here.owner) or here.now - one.at >= policy.open_seconds
+    ]
     alerts = [alert for alert in fold(here.alerts) if alert.firing]
     here = replace(here, alerts=alerts)
     faults = _faults(alerts, here, policy, found)

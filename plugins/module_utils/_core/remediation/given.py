@@ -20,6 +20,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet im
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.alerts import parse_alerts
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.history import History
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.ladders import build_ladders
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.policy import Policy
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.situation import (
     Look,
     Rollout,
@@ -32,7 +33,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
 PATTERN_LIMIT = 200
 
 
-def situation_of(given: Mapping[str, Any], history: History, *, now: float) -> Situation:
+def situation_of(given: Mapping[str, Any], history: History, policy: Policy, *, now: float) -> Situation:
     """The options of the module, with the history of actions, as one situation.
 
     Raises:
@@ -54,7 +55,7 @@ def situation_of(given: Mapping[str, Any], history: History, *, now: float) -> S
         rollouts=rollouts_of(given["rollouts"]),
         windows=windows_of(given["maintenance"]),
         silences=silences_of(given["silences"]),
-        set_aside=frozenset(given["set_aside"]),
+        set_aside=frozenset(history.set_aside(now, policy.move_seconds)),
         ladders=build_ladders(given["ladders"]),
         owner=given["owner"],
         alone=given["alone"],

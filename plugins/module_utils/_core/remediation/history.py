@@ -19,11 +19,16 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_mapping, expect_number
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError, ModelOpsError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.ladders import STEPS
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.ladders import (
+    MOVE,
+    QUARANTINE,
+    STEPS,
+)
 
 SCHEMA_VERSION = 1
 KIND = "remediation"
 INTENT, RESULT, ESCALATION, BREAKER, SHADOW = "intent", "result", "escalation", "breaker", "shadow"
+RELEASE = "release"
 # effective: the fault is gone; ineffective: it is not; gone: it was before anything was done; failed: the step itself
 # did not succeed.
 EFFECTS = ("effective", "ineffective", "gone", "failed")
@@ -67,13 +72,24 @@ class Action:
 
 @dataclass
 class History:
-    """The record, read. ``breakers``: scope to the event that opened it. ``closed``: scope to when a person closed it."""
+    """The record, read. ``breakers``: scope to the event that opened it. ``closed``: scope to when a person closed it.
+    ``released``: host to when a person gave it back."""
 
     actions: list[Action] = field(default_factory=list)
     escalations: list[dict[str, Any]] = field(default_factory=list)
     breakers: dict[str, dict[str, Any]] = field(default_factory=dict)
     closed: dict[str, float] = field(default_factory=dict)
+    released: dict[str, float] = field(default_factory=dict)
     lines: int = 0
+
+    def set_aside(self, now: float, move_seconds: float) -> dict[str, str]:
+        """Hosts that take no new replicas, with why: after a move for a while, in quarantine until a person gives them back."""
+        found = {}
+        for one in self.actions:
+            lasts = one.step == QUARANTINE or (one.step == MOVE and now - one.at < move_seconds)
+            if lasts and one.counts and one.at > self.released.get(one.host, 0.0):
+                found[one.host] = f"{one.step} for {one.alert}"
+        return found
 
     def under_way(self) -> list[Action]:
         return [one for one in self.actions if one.open]
@@ -174,6 +190,8 @@ def parse_history(events: Sequence[Mapping[str, Any]], *, where: str, shadow: bo
             _settle(history, places, event, at, f"{where}, line {number}")
         elif what == ESCALATION:
             history.escalations.append(dict(event))
+        elif what == RELEASE:
+            history.released[str(event.get("host"))] = at
         elif what == BREAKER:
             scope = str(event.get("scope"))
             if event.get("state") == "closed":

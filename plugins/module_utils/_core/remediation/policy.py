@@ -42,6 +42,7 @@ class Policy:
         breaker_hosts, breaker_hosts_seconds: the same fault on so many hosts within that time is not theirs.
         breaker_ineffective: so many actions in a row that did not help.
         stale_seconds: alerts older than this are not acted on; stale_breaker_seconds: that long, and a person must look.
+        move_seconds: a host whose replicas were moved away takes no new ones for that long.
         look_seconds: a look at a server is good for that long.
         open_seconds: an action without a result is looked at after that long, whoever began it.
         blame_seconds: a fault that begins so soon after a change is put down to it.
@@ -72,6 +73,7 @@ class Policy:
     breaker_ineffective: int = 3
     stale_seconds: float = 120.0
     stale_breaker_seconds: float = 600.0
+    move_seconds: float = 6 * HOUR
     look_seconds: float = 120.0
     open_seconds: float = 1800.0
     blame_seconds: float = 1800.0

@@ -23,6 +23,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
     BREAKER,
     ESCALATION,
     INTENT,
+    RELEASE,
     RESULT,
     SHADOW,
     Action,
@@ -32,7 +33,11 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
     parse_history,
     read_history,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.ladders import FLEET
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.ladders import (
+    FLEET,
+    MOVE,
+    QUARANTINE,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.policy import Policy
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.situation import Situation
 
@@ -50,6 +55,14 @@ class Turn:
     def given_out(self) -> list[dict[str, Any]]:
         return [_intent(one, INTENT) for one in self.decision.actions]
 
+    def set_aside(self, policy: Policy, now: float) -> dict[str, str]:
+        """Hosts that take no new replicas, those of this decision included."""
+        found = self.history.set_aside(now, policy.move_seconds)
+        new = {
+            one.host: f"{one.step} for {one.alert}" for one in self.decision.actions if one.step in (MOVE, QUARANTINE)
+        }
+        return {**found, **new}
+
     def left_open(self) -> list[dict[str, Any]]:
         return [_intent(one, INTENT) for one in self.decision.looks]
 
@@ -61,6 +74,7 @@ def take_turn(
     *,
     outcomes: Sequence[Mapping[str, Any]] = (),
     close: Mapping[str, Any] | None = None,
+    release: Mapping[str, Any] | None = None,
     shadow: bool = False,
     dry: bool = False,
 ) -> Turn:
@@ -72,6 +86,7 @@ def take_turn(
         policy: how much may be done.
         outcomes: what became of actions, each with ``id``, ``effect``, ``evidence`` and ``at``.
         close: ``scope``, ``by``, ``at`` and ``note``: a person closes a breaker.
+        release: ``host``, ``by`` and ``at``: a person gives a host back.
         shadow: say and record what would be done, and give nothing out to be done.
         dry: write nothing.
 
@@ -83,7 +98,15 @@ def take_turn(
     def decided() -> Turn:
         before, marked = read_history(path), os.path.exists(_marked(path))
         return turn_on(
-            before, situation, policy, outcomes=outcomes, close=close, shadow=shadow, marked=marked, where=path
+            before,
+            situation,
+            policy,
+            outcomes=outcomes,
+            close=close,
+            release=release,
+            shadow=shadow,
+            marked=marked,
+            where=path,
         )
 
     if dry:
@@ -107,6 +130,7 @@ def turn_on(
     *,
     outcomes: Sequence[Mapping[str, Any]] = (),
     close: Mapping[str, Any] | None = None,
+    release: Mapping[str, Any] | None = None,
     shadow: bool = False,
     marked: bool = False,
     where: str = "",
@@ -116,6 +140,8 @@ def turn_on(
     events = _results(history, outcomes)
     if close is not None:
         events += _closing(history, close, marked)
+    if release is not None:
+        events += _releasing(release)
     if events:
         history = parse_history([*before, *events], where=where, shadow=shadow)
     if marked and (close is None or close.get("scope") != FLEET):
@@ -172,6 +198,12 @@ def _closing(history: History, close: Mapping[str, Any], marked: bool) -> list[d
             "at": float(close["at"]),
         }
     ]
+
+
+def _releasing(release: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not release.get("by") or not release.get("host"):
+        raise InputError("it needs host and by, a person's name", where="release_host")
+    return [{"event": RELEASE, "host": str(release["host"]), "by": str(release["by"]), "at": float(release["at"])}]
 
 
 def _intent(action: Action, event: str) -> dict[str, Any]:

@@ -53,6 +53,11 @@ options:
       - The schedule of jobs (JSON) as M(modelops.datacenter.job_schedule) writes it, made on this plan.
       - Without it the page has no section on jobs.
     type: path
+  incidents:
+    description:
+      - The record of remediation (C(remediation.jsonl)), for a section on what happened, what was done and what it cost.
+      - A file that is not there is a record of nothing. Without the option the page has no such section.
+    type: path
   history:
     description:
       - The demand history with the columns C(series), C(timestamp) (ISO 8601, UTC) and C(value) (requests/s), as CSV,
@@ -143,6 +148,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "plan": {"type": "path", "required": True},
     "forecast": {"type": "path"},
     "schedule": {"type": "path"},
+    "incidents": {"type": "path"},
     "history": {"type": "path"},
     "history_days": {"type": "float", "default": 7},
     "title": {"type": "str", "default": "Capacity plan"},

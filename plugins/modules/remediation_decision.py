@@ -173,6 +173,10 @@ escalations:
   type: list
   elements: dict
   returned: always
+observed:
+  description: Demand to plan for where C(scale_out) is due, model to requests/s - what its replicas can serve now.
+  type: dict
+  returned: always
 set_aside:
   description: Hosts that shall take no new replicas, with why. After a move for a while, in quarantine until released.
   type: dict
@@ -253,6 +257,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         "held": turn.decision.held,
         "escalations": turn.decision.escalations,
         "breakers": breakers,
+        "observed": turn.observed(),
         "set_aside": turn.set_aside(policy, now),
         "lines": described(turn.decision, breakers, dry=dry),
     }

@@ -187,6 +187,11 @@ options:
         and is named in RV(pending_restarts).
     type: bool
     default: true
+  restart:
+    description: Names of services to restart although they run, such as one that hangs.
+    type: list
+    elements: str
+    default: []
   check_memory:
     description: Whether a start needs the declared memory to be available.
     type: bool
@@ -234,7 +239,7 @@ started:
   elements: str
   returned: always
 restarted:
-  description: Services that were restarted with new settings.
+  description: Services that were restarted, with new settings or because of O(restart).
   type: list
   elements: str
   returned: always
@@ -333,6 +338,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "services": {"type": "list", "elements": "dict", "default": [], "options": SERVICE_SPEC},
     "absent": {"type": "list", "elements": "dict", "default": []},
     "absent_files": {"type": "list", "elements": "str", "default": []},
+    "restart": {"type": "list", "elements": "str", "default": []},
     "restart_changed": {"type": "bool", "default": True},
     "check_memory": {"type": "bool", "default": True},
     "check_accelerators": {"type": "bool", "default": True},
@@ -353,6 +359,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         ask=FirstAnswer(manager, params["poll_seconds"], params["request_timeout_seconds"]),
         directories=[records.directory(entry) for entry in params["directories"]],
         files=[records.definition_file(entry) for entry in params["files"]],
+        restart=params["restart"],
         restart_changed=params["restart_changed"],
         check_memory=params["check_memory"],
         check_accelerators=params["check_accelerators"],

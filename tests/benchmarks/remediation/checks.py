@@ -172,7 +172,7 @@ def neglected(world: World) -> list[str]:
 
     The world stands still from here on, one controller works alone, and half a day passes.
     """
-    last = None
+    last, before = None, len(world.events)
     world.locked = True
     world.spread = 0
     for one in world.controllers:
@@ -200,8 +200,9 @@ def neglected(world: World) -> list[str]:
         who.pending = [{"action": one, "acted": True} for one in last.decision.actions]
     told = ("a person was told", "a breaker is open", "silenced", "maintenance", "it answers", "the host answers")
     lasting = (*told, "its host does not answer", "PrometheusDown", "nothing is done", "nothing is known")
+    handled = {one["target"] for one in world.events[before:] if one["event"] in ("intent", "escalation")}
     return [
         f"{one['alert']} on {one['target']}: {one['why']}"
         for one in (last.decision.held if last is not None else [])
-        if not one["why"].startswith(lasting)
+        if not one["why"].startswith(lasting) and one["target"] not in handled
     ]

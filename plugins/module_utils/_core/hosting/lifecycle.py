@@ -17,7 +17,7 @@ after it is mended by the next run:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Callable
 
@@ -138,6 +138,7 @@ def converge(
     directories: Sequence[Directory] = (),
     files: Sequence[DefinitionFile] = (),
     restart_changed: bool = True,
+    restart: Collection[str] = (),
     check_memory: bool = True,
     check_accelerators: bool = True,
     dry_run: bool = False,
@@ -149,6 +150,7 @@ def converge(
         files: what the services share: programs, the manager's own settings.
         restart_changed: restart a service whose settings changed; otherwise it goes on with
             the old ones and is named in ``pending_restarts``.
+        restart: names of services to restart although they run, such as one that hangs.
         check_memory, check_accelerators: whether a start needs what it declares to be free.
         dry_run: say what would be done; nothing is written, started or stopped.
 
@@ -156,7 +158,7 @@ def converge(
         ModelOpsError: a gate is closed, a file cannot be written, or a replica did not
             answer in time; what was done before stays done.
     """
-    run = _Run(manager, state, ask, restart_changed, check_memory, check_accelerators, dry_run)
+    run = _Run(manager, state, ask, restart_changed, frozenset(restart), check_memory, check_accelerators, dry_run)
     run.prepare(directories, files)
     if not dry_run and (services or absent):
         manager.prepare()
@@ -177,6 +179,7 @@ class _Run:
     state: HostState
     ask: Ask
     restart_changed: bool
+    forced: frozenset[str]
     check_memory: bool
     check_accelerators: bool
     dry_run: bool
@@ -224,6 +227,8 @@ class _Run:
         mend = bool(wrong) or not self.manager.starts_at_boot(service.name)
         if not running:
             self._start(service, wrong)
+        elif service.name in self.forced:
+            self._restart(service, wrong)
         elif current:
             self._mend(service, wrong, mend)
         elif self.restart_changed:

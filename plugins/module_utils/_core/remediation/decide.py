@@ -199,6 +199,7 @@ def _action(step: str, fault: Fault, here: Situation, position: int) -> Action |
         servers=servers,
         owner=here.owner,
         reason=fault.alert.summary,
+        since=fault.alert.since,
         shadow=here.shadow,
     )
 

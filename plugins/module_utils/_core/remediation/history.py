@@ -56,6 +56,7 @@ class Action:
     servers: tuple[str, ...] = ()
     owner: str = ""
     reason: str = ""
+    since: float = 0.0
     effect: str = ""
     ended: float = 0.0
     shadow: bool = False
@@ -215,6 +216,7 @@ def _action(event: Mapping[str, Any], at: float, where: str) -> Action:
         at=at,
         step=event["step"],
         slot=None if slot is None else int(slot),
+        since=float(event.get("since") or at),
         servers=tuple(event.get("servers") or ()),
         effect="effective" if shadow else "",
         ended=at if shadow else 0.0,

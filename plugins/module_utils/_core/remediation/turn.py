@@ -37,6 +37,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
     FLEET,
     MOVE,
     QUARANTINE,
+    SCALE_OUT,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.policy import Policy
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.situation import Situation
@@ -51,6 +52,7 @@ class Turn:
     decision: Decision = field(default_factory=Decision)
     history: History = field(default_factory=History)
     events: list[dict[str, Any]] = field(default_factory=list)
+    here: Situation | None = None
 
     def given_out(self) -> list[dict[str, Any]]:
         return [_intent(one, INTENT) for one in self.decision.actions]
@@ -62,6 +64,13 @@ class Turn:
             one.host: f"{one.step} for {one.alert}" for one in self.decision.actions if one.step in (MOVE, QUARANTINE)
         }
         return {**found, **new}
+
+    def observed(self) -> dict[str, float]:
+        """Demand to plan for where more replicas are wanted: at least what those that run can serve, in requests/s."""
+        if self.here is None:
+            return {}
+        models = sorted({one.model for one in self.decision.actions if one.step == SCALE_OUT})
+        return {name: sum(one.requests_per_second for one in self.here.of_model(name)) for name in models}
 
     def left_open(self) -> list[dict[str, Any]]:
         return [_intent(one, INTENT) for one in self.decision.looks]
@@ -154,7 +163,7 @@ def turn_on(
         events.append(opened)
     events += [_intent(one, SHADOW if shadow else INTENT) for one in decision.actions]
     events += [{"event": ESCALATION, **one} for one in decision.escalations]
-    return Turn(decision, history, events)
+    return Turn(decision, history, events, here)
 
 
 def _results(history: History, outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -149,7 +149,7 @@ class Series(Protocol):
 class ReportInputs:
     """Everything the page is made from; same inputs, same bytes.
 
-    ``digests`` maps a word (plan, forecast, history, schedule) to the digest of the file shown.
+    ``incidents``: the events of the record of remediation. ``digests`` maps a word (plan, forecast, history, schedule) to the digest of the file shown.
     """
 
     plan: Mapping[str, Any]
@@ -160,6 +160,7 @@ class ReportInputs:
     digests: Mapping[str, str] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     schedule: Mapping[str, Any] | None = None
+    incidents: Sequence[Mapping[str, Any]] | None = None
 
 
 def check_plan(document: Any, *, where: str) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report import (
+    incidents,
     jobs,
     models,
     outlook,
@@ -45,6 +46,7 @@ SECTIONS = (
     ("models", "Models"),
     ("outlook", "Outlook"),
     ("jobs", "Jobs"),
+    ("incidents", "Incidents"),
     ("why", "Why"),
     ("fleet", "Fleet"),
     ("provenance", "Provenance"),
@@ -68,6 +70,7 @@ def render(inputs: ReportInputs, *, plotly_js: str, says: str = "") -> str:
         "models": _models(inputs, view),
         "outlook": outlook.section(inputs.plan, view, _as_of(inputs)) if inputs.plan.get("outlook") else "",
         "jobs": jobs.section(inputs.schedule) if inputs.schedule else "",
+        "incidents": incidents.section(inputs.incidents, inputs.plan) if inputs.incidents is not None else "",
         "why": bullets(inputs.plan.get("reasons") or ["The plan gives no further reasons."]),
         "fleet": tables.fleet(view),
         "provenance": tables.provenance(inputs),

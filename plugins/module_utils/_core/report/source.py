@@ -18,6 +18,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import read_plan
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.history import (
+    parse_history,
+    read_history,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.inputs import (
     ReportInputs,
     Series,
@@ -50,6 +54,10 @@ def read_inputs(params: Mapping[str, Any]) -> ReportInputs:
         schedule = check_schedule(read_document(path, what="schedule"), where=path)
         digests["schedule"] = file_digest(os.path.expanduser(path))
         warnings += _schedule_warnings(plan, schedule)
+    incidents = None
+    if params.get("incidents"):
+        incidents = read_history(os.path.expanduser(params["incidents"]))
+        parse_history(incidents, where=params["incidents"])
     history: dict[str, Series] = {}
     if params.get("history"):
         history, noticed = _read_history(params["history"])
@@ -59,6 +67,7 @@ def read_inputs(params: Mapping[str, Any]) -> ReportInputs:
         plan=plan,
         forecast=forecast,
         schedule=schedule,
+        incidents=incidents,
         history=history,
         title=params.get("title") or ReportInputs.title,
         history_days=expect_number(params.get("history_days", 7.0), what="history_days", minimum=0.01, maximum=3660),

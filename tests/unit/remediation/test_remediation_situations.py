@@ -381,6 +381,12 @@ def test_a_dead_host_is_planned_around_once_and_then_a_person_is_told(fleet: Fle
     ]
 
 
+def test_the_heartbeat_and_what_was_told_before_are_no_faults(fleet: Fleet) -> None:
+    for name in ("MonitoringHeartbeat", "RemediationEscalation"):
+        found = fleet.decide(fleet.alert(name, host=None, slot=None, model=None))
+        assert (found.events, found.decision.held) == ([], [])
+
+
 def test_load_on_every_host_is_more_capacity_and_not_a_breaker(fleet: Fleet) -> None:
     busy = [fleet.alert("HostCpuHigh", host=f"h{n}", slot=None, model=None) for n in range(6)]
     queue = fleet.alert("QueueGrowing", host=None, slot=None)

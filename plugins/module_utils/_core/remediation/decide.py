@@ -30,6 +30,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.ladders import (
     GATEWAY,
     MOVE,
+    NO_FAULT,
     QUARANTINE,
     SCALE_OUT,
 )
@@ -57,7 +58,7 @@ def decide(here: Situation, policy: Policy) -> Decision:
         for one in here.history.under_way()
         if (here.alone and one.owner != here.owner) or here.now - one.at >= policy.open_seconds
     ]
-    alerts = [alert for alert in fold(here.alerts) if alert.firing]
+    alerts = [alert for alert in fold(here.alerts) if alert.firing and alert.name not in NO_FAULT]
     here = replace(here, alerts=alerts)
     faults = _faults(alerts, here, policy, found)
     found.opened = breaker.openings(faults, here, policy)

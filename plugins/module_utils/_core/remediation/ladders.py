@@ -29,6 +29,8 @@ REPLAN = "replan"
 QUARANTINE = "quarantine"
 ESCALATE = "escalate"
 STEPS = (RESTART, RESTART_AFTER_DRAIN, CLEAR_DISK, MOVE, SCALE_OUT, REPLAN, QUARANTINE)
+# Alerts that say no fault: the heartbeat always fires, and what remediation told itself must not come back to it.
+NO_FAULT = frozenset({"MonitoringHeartbeat", "RemediationEscalation"})
 # Steps that take something away from users, were it only for a moment.
 DISRUPTIVE = frozenset({RESTART, RESTART_AFTER_DRAIN, MOVE, QUARANTINE})
 # Steps that change the plan of the whole fleet: one at a time is enough.

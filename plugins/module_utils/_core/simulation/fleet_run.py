@@ -113,7 +113,8 @@ def run_policy(stations: Mapping[str, Serving], policy: ScalingPolicy, course: C
     if policy.interval_seconds <= 0 or course.end <= course.start:
         raise InputError("a simulation needs an end after its start, and a policy an interval above 0")
     before = course.before or {}
-    samples = {name: list(before.get(name, ())) for name in stations}
+    steps = int((course.end - course.start) / course.step_seconds) + 1
+    samples = {name: _Samples(before.get(name, ()), steps) for name in stations}
     sampled = course.start
     failures = sorted(
         (one for one in course.failures if one.model in stations), key=lambda one: (one.moment, one.model)
@@ -124,7 +125,7 @@ def run_policy(stations: Mapping[str, Serving], policy: ScalingPolicy, course: C
         while sampled + course.step_seconds <= moment + 1e-6:
             for name, station in stations.items():
                 arrived = station.arrived_between(sampled, sampled + course.step_seconds)
-                samples[name].append(arrived / course.step_seconds)
+                samples[name].add(arrived / course.step_seconds)
             sampled += course.step_seconds
         wanted = policy.wanted(_look(stations, samples, moment, course.step_seconds))
         _apply(stations, wanted, course.accelerators)
@@ -132,6 +133,23 @@ def run_policy(stations: Mapping[str, Serving], policy: ScalingPolicy, course: C
     _pass_time(stations, course.end, failures)
     for station in stations.values():
         station.close()
+
+
+class _Samples:
+    """A series that grows in room reserved for it, so that a look at it copies nothing."""
+
+    def __init__(self, before: Array, more: int) -> None:
+        self._size = len(before)
+        self._values = np.empty(self._size + more)
+        self._values[: self._size] = before
+
+    @property
+    def known(self) -> Array:
+        return self._values[: self._size]
+
+    def add(self, value: float) -> None:
+        self._values[self._size] = value
+        self._size += 1
 
 
 def _pass_time(stations: Mapping[str, Serving], until: float, failures: list[Failure]) -> list[Failure]:
@@ -145,10 +163,10 @@ def _pass_time(stations: Mapping[str, Serving], until: float, failures: list[Fai
     return left
 
 
-def _look(stations: Mapping[str, Serving], samples: Mapping[str, list[float]], moment: float, step: float) -> Look:
+def _look(stations: Mapping[str, Serving], samples: Mapping[str, _Samples], moment: float, step: float) -> Look:
     seen = {
         name: Seen(
-            requests_per_second=np.asarray(samples[name], dtype=np.float64),
+            requests_per_second=samples[name].known,
             queued=station.queued,
             in_service=station.in_service,
             ready=station.ready,

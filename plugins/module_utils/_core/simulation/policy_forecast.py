@@ -1,0 +1,183 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""Policies that forecast: a planner in the manner of NVIDIA Dynamo's, and ours through the real cores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Capacity, Host, Model, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.engine import forecast_series
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast.specification import ForecastOptions
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.demand import (
+    ModelDemand,
+    planned_demand,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.fleet_run import Look
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.policy_plain import replicas_for
+
+try:
+    import numpy as np
+except ImportError:  # reported by libraries.require before any use
+    np = None  # type: ignore[assignment]
+
+Array = Any
+KIND = "simulated"
+
+
+@dataclass
+class Planner:
+    """In the manner of Dynamo's SLA planner (docs.nvidia.com/dynamo, planner): every 180 s a one-step
+    forecast without a season, and as many replicas as its mean needs.
+
+    The forecast is an ARIMA(3, 1, 0) fitted by conditional least squares to the last ``samples`` intervals; the last
+    value where they are too few. No margin, no interval; what starts counts as if it served.
+    """
+
+    rates: Mapping[str, float]
+    samples: int = 480
+    margin: float = 1.0
+    least: int = 1
+    name: str = "Dynamo-like planner"
+    interval_seconds: float = 180.0
+
+    def wanted(self, look: Look) -> Mapping[str, int]:
+        found = {}
+        for name, seen in look.models.items():
+            width = max(1, round(self.interval_seconds / look.step_seconds))
+            whole = len(seen.requests_per_second) // width
+            recent = seen.requests_per_second[len(seen.requests_per_second) - whole * width :]
+            means = recent.reshape(whole, width).mean(axis=1)[-self.samples :]
+            found[name] = replicas_for(one_step(means) * self.margin, self.rates[name], self.least)
+        return found
+
+
+def one_step(values: Array) -> float:
+    """The next value by an ARIMA(3, 1, 0) with drift, by conditional least squares; never below 0."""
+    if not len(values):
+        return 0.0
+    change = np.diff(values)
+    if len(change) < 12:
+        return float(values[-1])
+    if not np.ptp(change) > 0:
+        return max(0.0, float(values[-1] + change[-1]))
+    lags = np.column_stack([np.ones(len(change) - 3), change[2:-1], change[1:-2], change[:-3]])
+    fitted = np.linalg.lstsq(lags, change[3:], rcond=None)[0]
+    return max(0.0, float(values[-1] + fitted @ np.array([1.0, change[-1], change[-2], change[-3]])))
+
+
+@dataclass
+class Ours:
+    """What this collection does: the forecast as a floor, what is observed as a guard, scale-in on hold.
+
+    Every ``interval_seconds`` the real planning core gets the real forecast engine's document, at most
+    ``forecast_seconds`` old, and what was observed in the last sample. The level ``quantile`` of the largest demand
+    over start-up and interval, or the observed demand x ``headroom`` if that is more, is divided by the rate of a
+    replica; the floor of the scale-in hold is kept. All replicas of a model are alike here, so the solver of
+    ``capacity_plan`` has nothing left to choose and is not run.
+
+    ``epoch``: epoch seconds of moment 0. ``memory``: forecasts by moment, to share between runs that observe
+    the same demand. ``use_forecast``, ``use_quantile``, ``use_guard`` switch a part off.
+    """
+
+    rates: Mapping[str, float]
+    service_seconds: float
+    quantile: float = 0.95
+    headroom: float = 1.2
+    least: int = 1
+    hold_seconds: float = 900.0
+    forecast_seconds: float = 1800.0
+    grid_seconds: int = 600
+    epoch: float = 0.0
+    use_forecast: bool = True
+    use_quantile: bool = True
+    use_guard: bool = True
+    name: str = "modelops"
+    interval_seconds: float = 300.0
+    memory: MutableMapping[float, Mapping[str, Any]] = field(default_factory=dict)
+    _previous: dict[str, Any] | None = None
+    _document: Mapping[str, Any] | None = None
+    _forecast_at: float = -math.inf
+
+    def wanted(self, look: Look) -> Mapping[str, int]:
+        as_of = self.epoch + look.moment
+        models = [self._model(name, seen.profile.startup_seconds) for name, seen in sorted(look.models.items())]
+        demands, _notes = planned_demand(
+            models,
+            self._forecast(look) if self.use_forecast else None,
+            _observed(look),
+            [one for name, seen in look.models.items() for one in _running(name, seen.ready + seen.starting)],
+            headroom=self.headroom if self.use_guard else 1.0,
+            planning_interval_seconds=self.interval_seconds,
+            as_of=as_of,
+            scale_in_hold_seconds=self.hold_seconds,
+            previous=self._previous,
+            hosts=[Host("simulated", accelerator_type=KIND, accelerator_count=1)],
+        )
+        self._previous = {
+            "kind": "plan",
+            "as_of": format_moment(as_of),
+            "demand": {name: demand.as_record() for name, demand in demands.items()},
+        }
+        return {name: self._replicas(demand) for name, demand in demands.items()}
+
+    def _replicas(self, demand: ModelDemand) -> int:
+        wanted = self.quantile if self.use_quantile else 0.5
+        rate = next((rate for level, rate in demand.levels if level >= wanted), demand.levels[-1][1])
+        return max(demand.floor_replicas, replicas_for(rate, self.rates[demand.model], self.least))
+
+    def _model(self, name: str, startup_seconds: float) -> Model:
+        capacity = {KIND: Capacity(self.rates[name], self.service_seconds)}
+        return Model(name, capacity=capacity, min_replicas=self.least, startup_seconds=startup_seconds)
+
+    def _forecast(self, look: Look) -> Mapping[str, Any] | None:
+        if look.moment - self._forecast_at >= self.forecast_seconds:
+            self._forecast_at = look.moment
+            if look.moment not in self.memory:
+                found = self._make(look)
+                if found is not None:
+                    self.memory[look.moment] = found
+            self._document = self.memory.get(look.moment)
+        return self._document
+
+    def _make(self, look: Look) -> Mapping[str, Any] | None:
+        """A forecast of what was seen, gathered to whole grid steps that end now or just before."""
+        width = max(1, round(self.grid_seconds / look.step_seconds))
+        longest = max(seen.profile.startup_seconds for seen in look.models.values())
+        window = math.ceil((longest + self.interval_seconds) / self.grid_seconds) + 1
+        ahead = window + math.ceil(self.forecast_seconds / self.grid_seconds)
+        series = []
+        for name, seen in look.models.items():
+            late = round(look.moment % self.grid_seconds / look.step_seconds)
+            known = seen.requests_per_second[: len(seen.requests_per_second) - late]
+            whole = len(known) // width
+            if not whole:
+                return None
+            values = known[len(known) - whole * width :].reshape(whole, width).mean(axis=1)
+            end = self.epoch + look.moment - late * look.step_seconds
+            series.append(Series(name, end - whole * self.grid_seconds, self.grid_seconds, values))
+        levels = tuple(sorted({0.5, 0.9, 0.95, self.quantile}))
+        return forecast_series(series, ForecastOptions(ahead, levels, window_steps=window))
+
+
+def _observed(look: Look) -> dict[str, float]:
+    """The last sample of each model, and what it would take to empty the queue within two samples.
+
+    The gateway counts what is queued as demand too: it has arrived and is not served.
+    """
+    found = {}
+    for name, seen in look.models.items():
+        if len(seen.requests_per_second):
+            found[name] = float(seen.requests_per_second[-1]) + seen.queued / (2.0 * look.step_seconds)
+    return found
+
+
+def _running(model: str, count: int) -> list[Replica]:
+    return [Replica("simulated", slot, model, "0") for slot in range(count)]

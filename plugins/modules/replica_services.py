@@ -284,6 +284,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.exclusive import exclusive
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import records
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.first_answer import FirstAnswer
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.lifecycle import converge
@@ -295,6 +296,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.state import HostState
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
+# How long to wait, at least, for what an earlier run left at work on the host.
+LEAST_PATIENCE_SECONDS = 60.0
 DIRECTORY_SPEC = {
     "path": {"type": "path", "required": True},
     "mode": {"type": "str", "default": "0755"},
@@ -348,7 +351,16 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 
 def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]:
-    """Converge the host; in check mode say what would be done."""
+    """Converge the host, alone; in check mode say what would be done."""
+    if check_mode:
+        return _converge(params, check_mode, diff)
+    times = [float(one[key]) for one in params["services"] for key in ("ready_timeout_seconds", "stop_timeout_seconds")]
+    patience = max([LEAST_PATIENCE_SECONDS, *times])
+    with exclusive(params["state_file"] + ".lock", doing="changing replicas", wait_seconds=patience):
+        return _converge(params, check_mode, diff)
+
+
+def _converge(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str, Any]:
     manager = _manager(params)
     state = HostState(params["state_file"], dry_run=check_mode)
     outcome = converge(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import hashlib
 import http.client
 import json
@@ -35,6 +36,8 @@ from gateway_bench import (
     wait_until,
 )
 from module_command import run_alone
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
 
 pytestmark = pytest.mark.skipif(not HAPROXY, reason="haproxy is not installed")
 MODELS = {
@@ -166,6 +169,37 @@ def test_a_drain_waits_for_the_stream_in_a_worker_that_a_reload_replaced(
     assert b"[DONE]" in stream.read()
     connection.close()
     assert bench.drain(members, 30)["all_drained"]
+
+
+def test_a_drain_that_outlived_its_run_does_not_take_out_what_the_next_run_took_in(
+    bench: GatewayBench, llamas: list[LlamaServer]
+) -> None:
+    members = both(llamas)
+    bench.members(members)
+    bench.start()
+    connection = http.client.HTTPConnection("127.0.0.1", bench.port, timeout=60)
+    body = {"model": "chat", "prompt": "Once", "max_tokens": 1500, "stream": True, "ignore_eos": True}
+    connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+    stream = connection.getresponse()
+    stream.readline()
+    busy = members[0] if stream.headers["X-ModelOps-Replica"] == "gpu-a1-0" else members[1]
+    llama = llamas[members.index(busy)]
+    llama.send(signal.SIGSTOP)
+    try:
+        with concurrent.futures.ThreadPoolExecutor(1) as threads:
+            outlived = threads.submit(bench.drain, [busy], 60)
+            wait_until(lambda: bench.states()[f"chat/{busy['host']}-0"].is_out, 10, "the drain")
+            assert bench.members(members)["done"] == [f"chat/{busy['host']}-0 in"]
+            with pytest.raises(
+                ModelOpsError, match=f"another run changed chat/{busy['host']}-0 while this one drained it"
+            ):
+                outlived.result(20)
+        assert not bench.states()[f"chat/{busy['host']}-0"].is_out
+        assert not bench.members(members)["changed"]
+    finally:
+        llama.send(signal.SIGCONT)
+    assert b"[DONE]" in stream.read()
+    connection.close()
 
 
 def test_what_a_person_took_out_stays_out(bench: GatewayBench, llamas: list[LlamaServer]) -> None:

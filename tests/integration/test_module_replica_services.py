@@ -22,6 +22,28 @@ ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 LAUNCHER = ROOT / "roles" / "deploy" / "files" / "llama_server.py"
 
+# Ends a moment after somebody else has opened the lock, and so waits for it.
+LEFT_AT_WORK = """
+import glob, os, sys, time
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.exclusive import exclusive
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.state import HostState
+
+def opened(lock):
+    for link in glob.glob("/proc/[0-9]*/fd/*"):
+        try:
+            if link.split("/")[2] != str(os.getpid()) and os.readlink(link) == lock:
+                return True
+        except OSError:
+            pass
+
+with exclusive(sys.argv[1] + ".lock", doing="changing replicas", wait_seconds=0):
+    print("at work", flush=True)
+    while not opened(sys.argv[1] + ".lock"):
+        time.sleep(0.1)
+    time.sleep(0.5)
+    HostState(sys.argv[1], dry_run=False).update(startup_seconds={"by-the-other": 7.0})
+"""
+
 pytest.importorskip("xllamacpp", reason="the llama.cpp server of the demo environment is not installed")
 
 
@@ -145,6 +167,17 @@ def test_a_second_run_changes_nothing(lab: Lab) -> None:
     result = lab.converge(services=[lab.service(0), lab.service(1)])
     assert not result["changed"], result
     assert [lab.pid(0), lab.pid(1)] == pids
+
+
+def test_what_a_killed_run_left_at_work_is_waited_for_and_loses_nothing(lab: Lab) -> None:
+    """It writes the state after the next run has begun; a run that had read it before would write over that."""
+    fact = lab.root / "facts.d" / "modelops.fact"
+    left = subprocess.Popen([sys.executable, "-c", LEFT_AT_WORK, str(fact)], stdout=subprocess.PIPE, text=True)
+    assert left.stdout is not None and left.stdout.readline() == "at work\n"
+    result = lab.converge(services=[lab.service(0), lab.service(1)])
+    assert left.wait(10) == 0
+    assert result["state"]["startup_seconds"]["by-the-other"] == [7.0], result
+    assert lab.state() == result["state"]
 
 
 def test_a_stopped_replica_is_started_and_only_that(lab: Lab) -> None:

@@ -87,6 +87,14 @@ class Run:
         return sorted(re.findall(r"^ +- '?(lab-\w+: .+?)(?: \(first answer .*)?'?$", self.output, re.MULTILINE))
 
 
+def recap_of(output: str) -> dict[str, dict[str, int]]:
+    """The numbers of a run's recap, by host."""
+    return {
+        host: {key: int(value) for key, value in (pair.split("=") for pair in numbers.split())}
+        for host, numbers in RECAP.findall(output)
+    }
+
+
 def write_exact_plan(
     path: Path,
     inventory: Mapping[str, Any],
@@ -208,11 +216,7 @@ class LabFleet:
             check=False,
         )
         assert "Traceback" not in done.stdout, done.stdout
-        recap = {
-            host: {key: int(value) for key, value in (pair.split("=") for pair in numbers.split())}
-            for host, numbers in RECAP.findall(done.stdout)
-        }
-        return Run(done.returncode, done.stdout, recap, time.monotonic() - began)
+        return Run(done.returncode, done.stdout, recap_of(done.stdout), time.monotonic() - began)
 
     def _lab(self, *words: str, timeout: float, check: bool = True) -> str:
         done = subprocess.run(

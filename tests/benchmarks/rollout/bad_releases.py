@@ -23,7 +23,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from rig import MODEL, Rig, entry, replicas
+from rig import MODEL, Rig, entry, replicas, what_runs
 
 PROMPT = "The quick brown"
 
@@ -91,15 +91,6 @@ def ask(url: str) -> str:
     request = urllib.request.Request(f"{url}/v1/completions", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:
         return str(json.load(response)["choices"][0]["text"])
-
-
-def what_runs(rig: Rig) -> dict[str, list[tuple[Any, ...]]]:
-    """Version and release of each replica, as its host says."""
-    found = {}
-    for host in ("lab-a1", "lab-b1"):
-        state = json.loads(rig.sh(host, "cat /etc/ansible/facts.d/modelops.fact"))
-        found[host] = [(one["slot"], one["version"], one.get("release")) for one in state["replicas"]]
-    return found
 
 
 def reason(output: str) -> str:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,24 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
-from lab_fleet import BIN, LabFleet, Run  # noqa: E402
+from lab_fleet import BIN, LabFleet, Run, recap_of  # noqa: E402
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica  # noqa: E402
 
 MODEL = "chat"
 CAPACITY = 30.0
 JUDGE = {"minimum_requests": 40, "warmup_seconds": 5, "warmup_requests": 5, "budget": 0.08, "soak_seconds": 8}
+
+# In the words of "show stat"; runs on the gateway.
+SERVERS_NOW = f"""
+import csv, socket
+asked = socket.socket(socket.AF_UNIX)
+asked.connect("/run/modelops-gateway/admin.sock")
+asked.sendall(b"show stat\\n")
+text = b"".join(iter(lambda: asked.recv(65536), b"")).decode().lstrip("# ")
+rows = [row for row in csv.DictReader(text.splitlines()) if row["pxname"] == "{MODEL}"]
+print(*sorted(row["svname"] + "=" + row["status"].split()[0] for row in rows if row["svname"] not in ("FRONTEND", "BACKEND")))
+"""
 
 
 def entry(version: str, seed: int, **fields: Any) -> dict[str, Any]:
@@ -70,6 +81,7 @@ class Rig(LabFleet):
     def __init__(self, name: str) -> None:
         super().__init__(name, {MODEL: entry("1", 1)})
         self.output = self.directory
+        self.root = ROOT
 
     def prepare(self, hosts: int, *seeds: int) -> None:
         self._lab("up", str(hosts), "--gateway", timeout=900)
@@ -105,13 +117,14 @@ class Rig(LabFleet):
             timeout=timeout,
             check=False,
         )
-        return Run(done.returncode, done.stdout, {}, time.monotonic() - began)
+        return Run(done.returncode, done.stdout, recap_of(done.stdout), time.monotonic() - began)
 
     def command(self, name: str, *flags: str) -> list[str]:
+        """Of a playbook of the collection, or of a file."""
         command = [str(BIN / "ansible-playbook"), "-i", str(self.directory / "hosts.yml")]
         command += ["-e", f"@{self.directory / 'catalogue.json'}", "-e", f"modelops_output_dir={self.output}"]
         command += ["-e", "deploy_memory_gate=false", "-e", "gateway_slow_start_seconds=5"]
-        return [*command, f"modelops.datacenter.{name}", *flags]
+        return [*command, name if name.endswith(".yml") else f"modelops.datacenter.{name}", *flags]
 
     def settings(self) -> dict[str, str]:
         return {
@@ -122,7 +135,8 @@ class Rig(LabFleet):
             "ANSIBLE_LOCALHOST_WARNING": "false",
         }
 
-    def upgrade_flags(self, *, soak: float = 15, observed: float | None = None) -> list[str]:
+    @staticmethod
+    def upgrade_flags(*, soak: float = 15, observed: float | None = None) -> list[str]:
         flags = {
             "upgrade_model": MODEL,
             "upgrade_soak_seconds": soak,
@@ -143,3 +157,17 @@ class Rig(LabFleet):
             command += [f"--{key.replace('_', '-')}", str(value)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ)
         return LoadRun(process, record, summary)
+
+
+def what_runs(rig: Rig, hosts: Sequence[str] = ("lab-a1", "lab-b1")) -> dict[str, list[tuple[Any, ...]]]:
+    """Slot, version and release of each replica, as its host says."""
+    found = {}
+    for host in hosts:
+        state = json.loads(rig.sh(host, "cat /etc/ansible/facts.d/modelops.fact"))
+        found[host] = [(one["slot"], one["version"], one.get("release")) for one in state["replicas"]]
+    return found
+
+
+def gateway_servers(rig: Rig) -> list[str]:
+    """``SERVER=STATE`` of the model in the gateway's current worker."""
+    return rig.sh("lab-gw1", f"python3 -c '{SERVERS_NOW}'").split()

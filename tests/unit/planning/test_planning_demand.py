@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from planning_builders import model, replica
+from planning_builders import host, model, replica
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
@@ -281,6 +281,17 @@ def test_scale_in_on_hold_keeps_what_runs() -> None:
     held = demand_of_chat({"chat": 0.5}, hold_scale_in=True)
     assert held.floor_replicas == HELD
     assert "scale-in is on hold" in held.reason
+
+
+def test_without_demand_what_a_silent_host_ran_is_held_too() -> None:
+    hosts = [host("a"), host("b", reachable=False)]
+    plan = {"placements": [one.as_record() for one in (*RUNS, replica("b", 0, "chat"), replica("b", 1, "chat"))]}
+    demand = demand_of_chat(None, hosts=hosts, previous=plan)
+    assert (demand.source, demand.floor_replicas) == ("held", 5)
+    assert "the 5 that run (2 on hosts that do not answer) stay" in demand.reason
+    assert demand_of_chat(None, hosts=[host("a"), host("b")], previous=plan).floor_replicas == HELD
+    # Where demand is known, it decides.
+    assert demand_of_chat({"chat": 2.0}, hosts=hosts, previous=plan).floor_replicas == FREE
 
 
 def test_min_replicas_may_be_zero_and_then_true_zero_needs_nothing() -> None:

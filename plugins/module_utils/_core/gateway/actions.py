@@ -2,16 +2,24 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This code is private to the collection: it may change in any release.
-"""What the modules of the gateway do: make members so, and drain some of them."""
+"""What the modules of the gateway do: make members so, and drain some of them.
+
+What is remembered (``gateway.json``) decides. A drain that outlived its run, since somebody killed the
+run alone, goes on beside the next one: it looks there before each look at HAProxy, and ends when what it
+waits for was taken in again. Two never change the gateway at the same time.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_mapping, expect_number
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError, ModelOpsError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.exclusive import exclusive
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway import store
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.configuration import Gateway
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.control import Control
@@ -26,8 +34,23 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.settings import parse_settings
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.version import installed_version
 
+LOCK = ".lock"
+LOCK_SECONDS = 120.0
+
+
+class TakenInError(ModelOpsError):
+    """What is drained was taken in again by another run."""
+
 
 def make_members(
+    config_dir: str, *, dry_run: bool = False, **wanted: Any
+) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """:func:`_make_members`, and nobody else changes this gateway meanwhile."""
+    with _alone(config_dir, dry_run=dry_run):
+        return _make_members(config_dir, dry_run=dry_run, **wanted)
+
+
+def _make_members(
     config_dir: str,
     *,
     settings: Mapping[str, Any] | None = None,
@@ -109,42 +132,91 @@ def drain_members(
         InputError: this host is no gateway.
         ModelOpsError: HAProxy went away while waiting; the replicas were taken in again.
     """
+    targets = parse_members(replicas, what="replicas to drain")
+    version = installed_version(executable)
+
+    def control_with(
+        stored: store.Stored, out: Iterable[tuple[str, str]], awake: Iterable[tuple[str, str]] = ()
+    ) -> Control:
+        away, back = set(out), set(awake)
+        members = [replace(one, out=(one.out or one.key in away) and one.key not in back) for one in stored.members]
+        gateway = Gateway(stored.settings, stored.models, members, version, store.secret_digests(config_dir))
+        return Control(gateway, executable=executable, dry_run=dry_run)
+
+    with _alone(config_dir, dry_run=dry_run):
+        stored = _stored(config_dir)
+        before = {member.key: member for member in stored.members}
+        ours = [target.key for target in targets if target.key in before]
+        newly = [key for key in ours if not before[key].out]
+        control = control_with(stored, ours)
+        control.write_files()
+        if dry_run or not targets or not control.socket.is_up():
+            control.settle()
+            return _result(control, [Drained(target, done=True) for target in targets], newly, 0, [])
+
+    @contextmanager
+    def while_out() -> Iterator[None]:
+        with _alone(config_dir):
+            _require_out(_stored(config_dir), ours)
+            yield
+
+    drain = Drain(control.socket, targets, limit_seconds, guard=while_out)
+    try:
+        drained = drain.run()
+    except TakenInError:
+        raise
+    except ModelOpsError:
+        with _alone(config_dir):
+            control_with(_stored(config_dir), [], newly).converge()
+        raise
+    with while_out():
+        settled = control_with(_stored(config_dir), ours)
+        settled.outcome = control.outcome
+        settled.settle()
+        worker = settled.socket.current()
+        if worker is not None:
+            settled.save_state(worker)
+        woken = []
+        if on_timeout == "wake":
+            woken = [one.member.key for one in drained if not one.done and one.member.key in newly]
+            if woken:
+                control_with(_stored(config_dir), [], woken).converge()
+    return _result(settled, drained, newly, drain.commands, woken)
+
+
+def _stored(config_dir: str) -> store.Stored:
+    """What the gateway remembers.
+
+    Raises:
+        InputError: this host is none.
+    """
     stored = store.load(config_dir)
     if stored is None:
         raise InputError("this host is no gateway", where=config_dir, remedy="Run the role gateway there first")
-    targets = parse_members(replicas, what="replicas to drain")
-    before = {member.key: member for member in stored.members}
-    newly = [target.key for target in targets if target.key in before and not before[target.key].out]
-    version, secrets = installed_version(executable), store.secret_digests(config_dir)
+    return stored
 
-    def control_with(out: Iterable[tuple[str, str]], awake: Iterable[tuple[str, str]] = ()) -> Control:
-        away, back = set(out), set(awake)
-        members = [replace(one, out=(one.out or one.key in away) and one.key not in back) for one in stored.members]
-        gateway = Gateway(stored.settings, stored.models, members, version, secrets)
-        return Control(gateway, executable=executable, dry_run=dry_run)
 
-    control = control_with(target.key for target in targets)
-    control.write_files()
-    drain = Drain(control.socket, targets, limit_seconds)
-    if dry_run or not targets or not control.socket.is_up():
-        control.settle()
-        drained = [Drained(target, done=True) for target in targets]
-        return _result(control, drained, newly, drain.commands, [])
-    try:
-        drained = drain.run()
-    except ModelOpsError:
-        control_with([], newly).converge()
-        raise
-    control.settle()
-    worker = control.socket.current()
-    if worker is not None:
-        control.save_state(worker)
-    woken = []
-    if on_timeout == "wake":
-        woken = [one.member.key for one in drained if not one.done and one.member.key in newly]
-        if woken:
-            control_with([key for key in newly if key not in woken], woken).converge()
-    return _result(control, drained, newly, drain.commands, woken)
+def _require_out(stored: store.Stored, keys: Iterable[tuple[str, str]]) -> None:
+    """They are still out.
+
+    Raises:
+        TakenInError: one of them is in again, or no member any more.
+    """
+    out = {member.key for member in stored.members if member.out}
+    back = sorted("/".join(key) for key in keys if key not in out)
+    if back:
+        raise TakenInError(
+            f"another run changed {', '.join(back)} while this one drained {'it' if len(back) == 1 else 'them'}",
+            where="gateway",
+            remedy="It is as that run left it; run again when nobody else does",
+        )
+
+
+def _alone(config_dir: str, *, dry_run: bool = False) -> AbstractContextManager[None]:
+    """Nobody else changes this gateway; on a host that is none there is nothing to keep from anybody."""
+    if dry_run or not os.path.isdir(config_dir):
+        return nullcontext()
+    return exclusive(os.path.join(config_dir, LOCK), doing="changing the gateway", wait_seconds=LOCK_SECONDS)
 
 
 def _result(

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.configuration import backends_of
@@ -60,7 +61,7 @@ class Drained:
 
 @dataclass
 class Drain:
-    """``seconds`` limits the wait for all of them together."""
+    """``limit_seconds`` limits the wait for all of them together. Each look happens inside ``guard``."""
 
     socket: MasterSocket
     members: Sequence[Member]
@@ -68,6 +69,7 @@ class Drain:
     poll_seconds: float = POLL_SECONDS
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    guard: Callable[[], AbstractContextManager[None]] = nullcontext
     drained: list[Drained] = field(default_factory=list)
     commands: int = 0
 
@@ -80,7 +82,8 @@ class Drain:
         started = self.clock()
         self.drained = [Drained(member) for member in self.members]
         while True:
-            self._look(self.clock() - started)
+            with self.guard():
+                self._look(self.clock() - started)
             waiting = [one for one in self.drained if not one.done]
             if not waiting or self.clock() - started >= self.limit_seconds:
                 return self.drained

@@ -132,7 +132,8 @@ def planned_demand(
         as_of: epoch seconds the plan is for; None: the start of the forecast.
         scale_in_hold_seconds: how long demand must have been low before fewer replicas run; 0 for no hold.
             Demand that was given as numbers is not held.
-        previous: the previous plan, which remembers recent demand; None for none.
+        previous: the previous plan, which remembers recent demand, and what ran on hosts that do not answer now;
+            None for none.
         hosts: the stock, which tells what a replica serves at least; without it a hold keeps all that runs.
 
     Returns:
@@ -150,7 +151,7 @@ def planned_demand(
     expect_number(scale_in_hold_seconds, what="scale_in_hold_seconds", minimum=0)
     gap = max(scale_in_hold_seconds, 2 * planning_interval_seconds)
     memory, elapsed = remembered(previous, as_of, longest_gap_seconds=gap)
-    running = running_replicas(models, current, hosts)
+    running = running_replicas(models, current, hosts, previous)
     demands = {}
     for model in sorted(models, key=lambda one: one.name):
         signals = _signals(
@@ -237,7 +238,7 @@ def _decide(
     floor, why = least_replicas(model, signals, running, scale_in, recent if complete else None)
     if floor > model.min_replicas:
         some = "the" if floor == running.count else f"{floor} of the"
-        reasons.append(f"{some} {running.count} that run stay: {why}")
+        reasons.append(f"{some} {running.words} stay: {why}")
     return ModelDemand(
         model=model.name,
         levels=levels,

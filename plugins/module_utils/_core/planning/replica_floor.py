@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model, Replica
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.scale_in import (
@@ -22,10 +23,18 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
 
 @dataclass(frozen=True)
 class Running:
-    """How many replicas of a model run, and requests/s of one on the weakest host that could run it, 0 when unknown."""
+    """How many replicas of a model run, and requests/s of one on the weakest host that could run it, 0 when unknown.
+
+    ``lost``: how many of them ran, by the last plan, on hosts that do not answer now.
+    """
 
     count: int
     least_rate: float
+    lost: int = 0
+
+    @property
+    def words(self) -> str:
+        return f"{self.count} that run" + (f" ({self.lost} on hosts that do not answer)" if self.lost else "")
 
 
 @dataclass(frozen=True)
@@ -38,14 +47,27 @@ class ScaleIn:
     elapsed_seconds: float
 
 
-def running_replicas(models: Sequence[Model], current: Sequence[Replica], hosts: Sequence[Host]) -> dict[str, Running]:
-    """What runs, by model of the catalogue."""
-    counts = Counter(replica.model for replica in current)
+def running_replicas(
+    models: Sequence[Model],
+    current: Sequence[Replica],
+    hosts: Sequence[Host],
+    previous: Mapping[str, Any] | None = None,
+) -> dict[str, Running]:
+    """What runs, by model of the catalogue.
+
+    A host that does not answer says nothing of its replicas. What the last plan had there is counted, so that
+    a model of which no demand is known gets them back elsewhere rather than being held at what is left.
+    """
+    silent = {host.name for host in hosts if not host.reachable}
+    placed = [one for one in (previous or {}).get("placements") or [] if one["host"] in silent]
+    lost = Counter(str(one["model"]) for one in placed)
+    counts = Counter(replica.model for replica in current if replica.host not in silent)
     types = {host.accelerator_type for host in hosts if host.serves}
     return {
         model.name: Running(
-            counts[model.name],
+            counts[model.name] + lost[model.name],
             min((model.capacity[kind].requests_per_second for kind in types & model.capacity.keys()), default=0.0),
+            lost[model.name],
         )
         for model in models
     }

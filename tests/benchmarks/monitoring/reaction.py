@@ -3,12 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a fault to the first task of the playbook that answers it: by event, and by the clock.
 
-    tests/benchmarks/monitoring/reaction.py [REPEATS]
+    tests/benchmarks/monitoring/reaction.py [REPEATS [built]]
 
 On a lab of two serving hosts, a gateway and a monitoring host. Faults: a server that is stopped, a server
 that is frozen (SIGSTOP), a host that is frozen. For each: when the alert fires (Prometheus), when a playbook
 begins by a real ansible-rulebook on this machine, and when one begins by a systemd timer on the monitoring host,
-which is a controller of its own. The faults are undone in between. Needs root, podman, Java and `make eda` once.
+which is a controller of its own. The faults are undone in between. ``built``: the lab of the last run is still
+up. Needs root, podman, Java and `make eda` once.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from lab_fleet import LabFleet  # noqa: E402
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica  # noqa: E402
 
 LAB = os.environ.get("MODELOPS_LAB", "react")
-TOKEN, PORT, TIMER_SECONDS = "a-token-of-this-lab", 5010, 60
+TOKEN, PORT, TIMER_SECONDS, QUIET_SECONDS = "a-token-of-this-lab", 5010, 60, 40
 RULEBOOK = ROOT / ".cache/eda/bin/ansible-rulebook"
 MODELS = {
     "chat": {
@@ -53,7 +54,11 @@ MODELS = {
 UNIT = "modelops-chat-0.service"
 FAULTS: dict[str, tuple[str, str, str]] = {
     # What is done, how it is undone, and the alert; HOST for the whole host.
-    "server stopped": (f"systemctl stop {UNIT}", f"systemctl start {UNIT}", "ModelServerDown"),
+    "server stopped": (
+        f"systemctl stop {UNIT}",
+        f"systemctl reset-failed {UNIT}; systemctl start {UNIT}",
+        "ModelServerDown",
+    ),
     "server frozen": (
         f"systemctl kill --signal=STOP {UNIT}",
         f"systemctl kill --signal=CONT {UNIT}",
@@ -101,6 +106,10 @@ class Bench:
         self.fleet = LabFleet(LAB, MODELS)
         self.listener: Listener | None = None
 
+    def listen(self) -> None:
+        self.address = (self.fleet.directory / "mon1.address").read_text().strip()
+        self.listener = Listener(self.fleet, self.address.rsplit(".", 1)[0] + ".1")
+
     def build(self) -> None:
         fleet = self.fleet
         fleet._lab("up", "2", "--gateway", "--monitoring", timeout=900)
@@ -127,7 +136,7 @@ class Bench:
         assert done.code == 0, done.output[-3000:]
         done = fleet.play("monitoring", *watch)
         assert done.code == 0, done.output[-3000:]
-        self.listener = Listener(fleet, here)
+        self.start_timer()
 
     def _controller_in_the_lab(self) -> None:
         share = self.fleet.share
@@ -215,23 +224,28 @@ def main() -> None:
     bench = Bench()
     result: dict[str, Any] = {}
     try:
-        bench.build()
-        bench.start_timer()
-        time.sleep(60)
+        if sys.argv[2:] != ["built"]:
+            bench.build()
+        bench.listen()
+        time.sleep(QUIET_SECONDS)
         for fault in FAULTS:
             rows = []
             for _number in range(repeats):
                 rows.append(bench.one(fault))
                 print(fault, {key: round(value, 1) for key, value in rows[-1].items() if value is not None}, flush=True)
-                time.sleep(70)
+                time.sleep(QUIET_SECONDS)
             result[fault] = {
                 key: {"median": round(statistics.median(row[key] for row in rows), 1),
                       "highest": round(max(row[key] for row in rows), 1)}
                 for key in ("alert", "by_event", "by_clock")
             }  # fmt: skip
+            write(result, repeats)
     finally:
         if bench.listener:
             bench.listener.process.terminate()
+
+
+def write(result: dict[str, Any], repeats: int) -> None:
     document = {
         "what": "seconds from the fault to the alert, and to the first task of the playbook that answers it",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -244,7 +258,7 @@ def main() -> None:
     }
     path = Path(__file__).with_suffix(".json")
     path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    print(path)
+    print(path, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import hashlib
 import http.client
+import http.server
 import json
 import signal
 import socket
@@ -63,6 +65,35 @@ def bench() -> Iterator[GatewayBench]:
 
 def both(llamas: list[LlamaServer]) -> list[dict[str, Any]]:
     return [replica("gpu-a1", 0, llamas[0].port), replica("gpu-b1", 0, llamas[1].port)]
+
+
+@contextlib.contextmanager
+def slow_server(seconds: float) -> Iterator[int]:
+    """A server that takes its time with each request; its port."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            time.sleep(seconds)
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_words: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
 
 
 def names(bench: GatewayBench, count: int = 6) -> set[str]:
@@ -200,6 +231,33 @@ def test_a_drain_that_outlived_its_run_does_not_take_out_what_the_next_run_took_
         llama.send(signal.SIGCONT)
     assert b"[DONE]" in stream.read()
     connection.close()
+
+
+def test_a_replica_that_comes_back_slowly_refuses_nothing(bench: GatewayBench) -> None:
+    """Seen in 5 of 106,018 requests of rolling upgrades: with a queue of its own, a server in slow start answers 503."""
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(slow_server(0.25)) for _number in range(2)]
+        replicas = [replica("gpu-a1", 0, ports[0]), replica("gpu-b1", 0, ports[1])]
+        bench.settings["slow_start_seconds"] = 4
+        four = {"chat": {"engine": "command", "gateway_concurrency": 4}}
+        bench.members(replicas, models=four)
+        bench.start()
+        statuses: list[int] = []
+
+        def client() -> None:
+            until = time.monotonic() + 7
+            while time.monotonic() < until:
+                statuses.append(bench.ask()[0])
+
+        clients = [threading.Thread(target=client) for _number in range(24)]
+        for one in clients:
+            one.start()
+        bench.drain(replicas[:1], 2)
+        bench.members(replicas, models=four)
+        for one in clients:
+            one.join()
+    assert len(statuses) > 100
+    assert set(statuses) == {200}
 
 
 def test_what_a_person_took_out_stays_out(bench: GatewayBench, llamas: list[LlamaServer]) -> None:

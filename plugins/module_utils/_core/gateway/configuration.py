@@ -98,7 +98,9 @@ def server_options(member: Member, model: GatewayModel, gateway: Gateway, *, pan
     settings = gateway.settings
     check = f"{settings.check_seconds:g}s"
     words = [
-        *("maxconn", str(model.concurrency), "maxqueue", str(max(1, round(model.concurrency * settings.queue_factor)))),
+        # No queue of its own: requests wait together and go to whoever is free first. With maxqueue, one that starts
+        # slowly refuses with 503 what the others could still take.
+        *("maxconn", str(model.concurrency)),
         *("weight", str(member.weight), "check", "inter", check, "fastinter", "500ms", "downinter", check),
     ]
     if panic:
@@ -196,6 +198,12 @@ def _backend(gateway: Gateway, model: GatewayModel, members: Sequence[Member], *
             f"  http-request set-var(txn.engine_key) {key}",
             '  http-request set-header Authorization "Bearer %[var(txn.engine_key)]" if { var(txn.engine_key) -m found }',
         ]
+    if settings.queue_factor:
+        most = max(1, round(model.concurrency * settings.queue_factor))
+        lines += [f"  http-request deny deny_status 503 if {{ avg_queue gt {most} }}"]
+    # A tagged request may say who is to answer it, so that a canary gets the ones it lacks.
+    wanted = "req.hdr(x-modelops-synthetic-server)"
+    lines += [f"  use-server %[{wanted}] if {{ var(txn.synthetic) -m found }} {{ {wanted} -m found }}"]
     lines += ["  http-response set-header X-ModelOps-Replica %[srv_name]"]
     lines += [f"  {line}" for line in settings.extra_backend]
     for member in members:

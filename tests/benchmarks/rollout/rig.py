@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,6 +55,12 @@ def entry(version: str, seed: int, **fields: Any) -> dict[str, Any]:
     }
 
 
+def paced(*flags: str) -> list[str]:
+    """The executable of an entry whose server is slowed down, or crashes, by paced.py."""
+    server = ["/opt/llama/bin/python", "/opt/modelops/llama_server.py"]
+    return ["/usr/bin/python3", "/srv/lab/paced.py", *flags, "--", *server]
+
+
 def replicas(hosts: int, per_host: int, version: str = "1") -> list[Replica]:
     """``per_host`` replicas on each host, zones in turn."""
     names = [f"lab-{'ab'[number % 2]}{number // 2 + 1}" for number in range(hosts)]
@@ -85,6 +92,7 @@ class Rig(LabFleet):
 
     def prepare(self, hosts: int, *seeds: int) -> None:
         self._lab("up", str(hosts), "--gateway", timeout=900)
+        shutil.copy(ROOT / "tests/lab/load/paced.py", self.share / "paced.py")
         for seed in seeds:
             path = self.share / f"tiny-{seed}.gguf"
             if not path.exists():

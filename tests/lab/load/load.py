@@ -145,7 +145,7 @@ class Load:
                 request.ttft = round(time.monotonic() - due, 4)
             if line.strip() == b"data: [DONE]":
                 request.complete = True
-                break
+                continue  # To the end of the response: the connection stays usable.
             request.tokens += 1
             text += str(json.loads(line[6:])["choices"][0].get("text") or "")
         if not request.complete:

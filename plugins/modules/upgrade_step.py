@@ -20,6 +20,8 @@ description:
     continued by the next one.
   - Stages are one replica, its host, 10 %, 25 %, 50 % and the rest; no stage takes away more replicas than the
     forecast leaves to spare. Nothing is added to replicas that have not passed their judgement.
+  - Where no replica may be away, replicas are added for the time of the upgrade, or the run waits or refuses, see
+    O(when_full). Added replicas go when the upgrade ends, so placements end where they began.
 extends_documentation_fragment:
   - modelops.datacenter.attributes
 attributes:
@@ -65,8 +67,9 @@ options:
   outcome:
     description:
       - What became of the step before. C(verdict) and C(reasons) of M(modelops.datacenter.canary_verdict), C(judged),
-        the servers it is about, C(failures), texts of what went wrong on hosts (each fails the step), and C(silent),
-        the servers that do not answer.
+        the servers it is about, C(failures), texts of what went wrong on hosts (each fails the step), C(hindrances), texts
+        of what went wrong and is not the release's doing, such as a source that cannot be reached (the run ends, nothing is
+        blamed), C(silent), the servers that do not answer, and C(drained), what the gateways drained.
     type: dict
     default: {}
   forecast:
@@ -107,6 +110,34 @@ options:
     description: How many looks may end without a verdict before the upgrade is held.
     type: int
     default: 6
+  when_full:
+    description:
+      - What to do when no replica may be away. V(surge) starts replicas on free accelerators first; where there is no room
+        it is as V(wait). V(wait) ends the run with C(opens_at), when the forecast holds a window; without one the run is
+        refused. V(refuse) always refuses.
+    type: str
+    choices: [surge, wait, refuse]
+    default: wait
+  strategy:
+    description:
+      - V(blue_green) starts as many replicas of the release beside the old ones as there are, where there is room for all,
+        judges them, changes the old ones without a request on them, and removes the added ones. Where there is not, and with
+        V(rolling), replicas are changed in turn.
+    type: str
+    choices: [rolling, blue_green]
+    default: rolling
+  fresh_baseline:
+    description: Whether to start one old replica again before the canary, so that the two that are compared are of one age.
+    type: bool
+    default: false
+  unreachable:
+    description: Names of hosts that do not answer. Hosts of the model among them leave the upgrade incomplete.
+    type: list
+    elements: str
+    default: []
+  plan:
+    description: Path of the last plan, for which hosts should run the model.
+    type: path
 seealso:
   - module: modelops.datacenter.model_releases
 """
@@ -126,8 +157,9 @@ EXAMPLES = r"""
 RETURN = r"""
 kind:
   description:
-    - V(canary), V(batch) or V(rollback) change replicas, V(judge) looks at changed ones again. V(done), V(paused),
-      V(rolled_back), V(refused), V(wait), V(held) and V(incomplete) end the run.
+    - V(canary), V(batch) or V(rollback) change replicas, V(surge) adds and V(retire) removes some, V(baseline) starts one
+      again, V(judge) looks at changed ones again. V(done), V(paused), V(rolled_back), V(refused), V(wait), V(held) and
+      V(incomplete) end the run.
   type: str
   returned: always
 last:
@@ -150,6 +182,24 @@ drain:
   description: Replicas to take out of the gateways first, each with C(model), C(host) and C(slot).
   type: list
   elements: dict
+  returned: always
+remove:
+  description: Replicas to stop, each with C(model), C(host) and C(slot).
+  type: list
+  elements: dict
+  returned: always
+stage_on:
+  description: Hosts that fetch and verify the artefact before anything is touched.
+  type: list
+  elements: str
+  returned: always
+opens_at:
+  description: When the forecast holds a window, epoch seconds; V(0) for none.
+  type: float
+  returned: always
+spare_requests_per_second:
+  description: What serves above the demand, its margin and the reserve.
+  type: float
   returned: always
 deploy:
   description: Placements for the role deploy.
@@ -180,13 +230,15 @@ journal:
   returned: always
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.headroom import HeadroomPolicy
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.batches import Running
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.question import Question
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.release import release_digest
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.turn import Question, take_turn
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.turn import take_turn
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.window_demand import HeadroomPolicy
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
@@ -209,6 +261,11 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "abort": {"type": "bool", "default": False},
     "force": {"type": "bool", "default": False},
     "undecided_limit": {"type": "int", "default": 6},
+    "when_full": {"type": "str", "choices": ["surge", "wait", "refuse"], "default": "wait"},
+    "strategy": {"type": "str", "choices": ["rolling", "blue_green"], "default": "rolling"},
+    "fresh_baseline": {"type": "bool", "default": False},
+    "unreachable": {"type": "list", "elements": "str", "default": []},
+    "plan": {"type": "path"},
 }
 
 
@@ -233,9 +290,14 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
             abort=params["abort"],
             force=params["force"],
             undecided_limit=params["undecided_limit"],
+            when_full=params["when_full"],
+            strategy=params["strategy"],
+            fresh_baseline=params["fresh_baseline"],
+            unreachable=params["unreachable"],
+            expected=_planned_hosts(params["plan"], params["model"]),
         )
     )
-    step, idle = turn.step, turn.step.is_last and params["begins"] and not turn.step.change
+    step, idle = turn.step, turn.step.is_last and params["begins"]
     changed = store_content(params["releases"], documents.canonical_bytes(turn.record), dry=check_mode)
     if not idle or changed or turn.step.kind == "rolled_back":
         content = documents.canonical_bytes(turn.journal.as_document())
@@ -247,7 +309,11 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         "succeeded": turn.succeeded,
         "reason": step.reason,
         "stage": step.stage,
-        "drain": [{"model": params["model"], "host": one.host, "slot": one.slot} for one in step.change],
+        "drain": _records(params["model"], [*step.change, *step.remove]),
+        "remove": _records(params["model"], step.remove),
+        "stage_on": turn.stage_on,
+        "opens_at": step.opens_at or 0.0,
+        "spare_requests_per_second": turn.spare_requests_per_second,
         "deploy": turn.deploy,
         "models": {params["model"]: dict(turn.entry)},
         "release": release_digest(turn.entry),
@@ -255,6 +321,18 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         "baseline": [one.server for one in step.baseline],
         "journal": turn.journal.as_document(),
     }
+
+
+def _records(model: str, replicas: Sequence[Running]) -> list[dict[str, Any]]:
+    return [{"model": model, "host": one.host, "slot": one.slot} for one in replicas]
+
+
+def _planned_hosts(plan: str | None, model: str) -> list[str]:
+    """Hosts that the last plan gives the model to; none without a plan."""
+    if not plan:
+        return []
+    document = documents.expect_mapping(documents.read_document(plan, what="plan"), what="plan", where=plan)
+    return sorted({str(one["host"]) for one in document.get("placements") or () if one.get("model") == model})
 
 
 def main() -> None:

@@ -37,6 +37,10 @@ class InputError(ModelOpsError):
     """An option, file or record does not hold what it must."""
 
 
+class ArtifactRefusedError(InputError):
+    """The content of an artifact is not what was declared, or nothing that can be used: trying again does not help."""
+
+
 class MissingLibraryError(ModelOpsError):
     """A Python library that this action needs is absent or too old."""
 

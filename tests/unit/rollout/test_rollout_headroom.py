@@ -10,18 +10,19 @@ from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.headroom import (
-    HeadroomPolicy,
     Replica,
-    demand_over,
     headroom,
     spare_replicas,
-    stage_caps,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.window_demand import (
+    HeadroomPolicy,
+    demand_over,
 )
 
 START = "2026-11-26T18:00:00Z"
@@ -79,6 +80,7 @@ def test_the_reserve_is_the_largest_of_host_and_declared_fault_domain() -> None:
     assert spare_replicas(fleet(12, per_host=2), 30.0, HeadroomPolicy(reserve=False)).replicas == 8
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.floats(0.5, 20), st.integers(0, 2)), min_size=1, max_size=7),
     st.floats(0, 60),
@@ -100,14 +102,6 @@ def test_whichever_are_away_and_whatever_fails_the_demand_is_carried(
         # what is missing, in small parts on hosts of their own, is just enough
         parts = [Replica(f"n{n}", "n", extra.requests_per_second / 1000) for n in range(1000)]
         assert spare_replicas([*replicas, *parts], demand).replicas >= 1
-
-
-def test_stages_are_one_host_then_tenths_each_at_least_one_more() -> None:
-    assert stage_caps(40, first=2) == [2, 4, 10, 20, 40]
-    assert stage_caps(6) == [1, 2, 3, 6]
-    assert stage_caps(1) == [1]
-    assert stage_caps(3, first=2) == [2, 3]
-    assert stage_caps(0) == []
 
 
 def test_now_uses_the_quantile_of_the_maximum_and_never_less_than_what_is_seen() -> None:

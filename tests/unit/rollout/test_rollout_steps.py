@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.batches import Running, stage_caps
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.journal import (
     BACK,
     Journal,
@@ -21,10 +22,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.steps import (
     Allowance,
-    Running,
     Wishes,
     next_step,
-    stage_caps,
 )
 
 GOOD, NEW = "sha256:good", "sha256:new"
@@ -73,9 +72,9 @@ def test_nothing_is_promoted_on_a_timeout() -> None:
 
 def test_without_spare_capacity_nothing_that_serves_is_taken_away() -> None:
     running = fleet(3, 2)
-    assert next_step(running, fresh(), Allowance(0, "no spare", "wait"), Wishes()).kind == "wait"
+    assert next_step(running, fresh(), Allowance(0, "no spare", "wait", NOW + 60), Wishes()).kind == "wait"
     dead = [replace(one, serves=one.server != "h1-0") for one in running]
-    step = next_step(dead, fresh(), Allowance(0, "no spare", "wait"), Wishes())
+    step = next_step(dead, fresh(), Allowance(0, "no spare", "wait", NOW + 60), Wishes())
     assert [one.server for one in step.change] == ["h1-0"]
 
 

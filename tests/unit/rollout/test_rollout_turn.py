@@ -14,8 +14,10 @@ import pytest
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout import headroom, release
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.turn import Question, Turn, take_turn
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout import release
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.question import Question
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.turn import Turn, take_turn
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.window_demand import HeadroomPolicy
 
 NOW = 1_790_000_000.0
 HOSTS = [
@@ -61,7 +63,7 @@ class Site:
             outcome=outcome or {},
             begins=outcome is None,
             observed=5.0,
-            policy=headroom.HeadroomPolicy(reserve=False),
+            policy=HeadroomPolicy(reserve=False),
         )
         turn = take_turn(replace(question, **more))
         self.releases.write_bytes(documents.canonical_bytes(turn.record))

@@ -28,15 +28,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_mapping, expect_number
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_number
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.signals import (
-    by_model,
-    forecast_signal,
-    summed,
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.signals import by_model
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.window_demand import (
+    HeadroomPolicy,
+    WindowDemand,
+    demand_over,
 )
 
-STAGE_SHARES = (0.10, 0.25, 0.50, 1.0)
 NEGLIGIBLE = 1e-9
 
 
@@ -48,25 +48,6 @@ class Replica:
     slot: str
     requests_per_second: float
     fault_domain: str = ""
-
-
-@dataclass(frozen=True)
-class HeadroomPolicy:
-    """``level``: quantile of demand to stay above; ``margin``: share on top of it; ``observed_factor``: on a rate that was
-    only seen; ``reserve``: keep the largest host or fault domain aside."""
-
-    level: float = 0.95
-    margin: float = 0.15
-    observed_factor: float = 1.2
-    reserve: bool = True
-
-
-@dataclass(frozen=True)
-class WindowDemand:
-    """Demand over one window, requests/s; None when nothing can be said."""
-
-    requests_per_second: float | None
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -95,68 +76,6 @@ class Headroom:
     opens_at: float | None = None
     missing_replicas: int = 0
     reason: str = ""
-
-
-def stage_caps(total: int, first: int = 1) -> list[int]:
-    """Replicas on the new version after each stage: the first host's, 10 %, 25 %, 50 %, all; each at least one more.
-
-    Args:
-        total: replicas of the model.
-        first: replicas of the model on the first host.
-    """
-    caps = [min(max(1, first), total)] if total > 0 else []
-    for share in STAGE_SHARES:
-        cap = math.ceil(total * share - NEGLIGIBLE)
-        if caps and cap > caps[-1]:
-            caps.append(cap)
-    return caps
-
-
-def demand_over(
-    forecast: Any,
-    model: str,
-    *,
-    begins: float,
-    window_seconds: float,
-    policy: HeadroomPolicy | None = None,
-    observed: float | None = None,
-    waited_seconds: float = 0.0,
-) -> WindowDemand:
-    """The demand of ``model`` to stay above from ``begins`` on.
-
-    Args:
-        forecast: a forecast.json document, or None.
-        begins: epoch seconds at which the window begins.
-        window_seconds: drain limit, load, warm-up and judging together.
-        observed: requests/s measured now; demand is never taken to be less.
-        waited_seconds: how far ``begins`` is ahead of now; the history may be older by as much.
-    """
-    policy = policy or HeadroomPolicy()
-    seen = None if observed is None else expect_number(observed, what="observed demand", where=model, minimum=0)
-    document = expect_mapping(forecast, what="forecast") if forecast is not None else {}
-    entries = by_model(expect_mapping(document.get("series") or {}, what="forecast series")).get(model, {})
-    if not entries:
-        return _only_seen(seen, f"the forecast says nothing of {model}", policy)
-    signals = [
-        forecast_signal(
-            name,
-            entry,
-            window_steps=int(expect_number(document.get("window_steps", 1), what="window_steps", minimum=1)),
-            window_seconds=window_seconds,
-            headroom=policy.observed_factor,
-            as_of=begins,
-            interval_seconds=waited_seconds,
-        )
-        for name, entry in entries.items()
-    ]
-    doubts = [signal.reason for signal in signals if not signal.levels or not signal.complete]
-    if doubts:
-        return _only_seen(seen, doubts[0], policy)
-    levels = summed(signals)
-    rate = next((rate for level, rate in levels if level >= policy.level - NEGLIGIBLE), levels[-1][1])
-    if seen is not None and seen > rate:
-        return WindowDemand(seen, f"observed: {seen:.4g} requests/s, above the forecast's {rate:.4g}")
-    return WindowDemand(rate, signals[0].reason if len(signals) == 1 else f"sum of {len(signals)} forecasts")
 
 
 def spare_replicas(replicas: Sequence[Replica], demand: float, policy: HeadroomPolicy | None = None) -> Spare:
@@ -226,13 +145,6 @@ def headroom(
         f"{missing} more replica{'' if missing == 1 else 's'}, and the forecast holds no window"
     )
     return Headroom("refuse", 0, spare, demand, missing_replicas=missing, reason=reason)
-
-
-def _only_seen(seen: float | None, why: str, policy: HeadroomPolicy) -> WindowDemand:
-    if seen is None:
-        return WindowDemand(None, why)
-    rate = seen * policy.observed_factor
-    return WindowDemand(rate, f"{why}; observed {seen:.4g} requests/s x {policy.observed_factor:g}")
 
 
 def _unknown(replicas: Sequence[Replica], demand: WindowDemand, policy: HeadroomPolicy) -> Headroom:

@@ -29,7 +29,9 @@ BACK = "back"
 @dataclass
 class Journal:
     """``target``, ``origin``: digests. ``judged``: servers (HOST-SLOT) of the target that passed. ``blamed``: whether
-    the way back is the release's fault. ``undecided``: looks in a row that gave no verdict. ``finished``: how it ended."""
+    the way back is the release's fault. ``undecided``: looks in a row that gave no verdict. ``finished``: how it ended.
+    ``added``: servers that were started for the upgrade and go when it ends. ``restarted``: the server of the origin that was
+    started again beside the canary. ``known``: servers seen to run the model; a host of theirs that is silent is missed."""
 
     model: str
     target: str
@@ -43,6 +45,9 @@ class Journal:
     undecided: int = 0
     finished: str = ""
     began_at: str = ""
+    added: list[str] = field(default_factory=list)
+    restarted: str = ""
+    known: list[str] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def as_document(self) -> dict[str, Any]:
@@ -108,6 +113,7 @@ def journal_for(
     same = found is not None and (found.target, found.origin) == (target["digest"], origin["digest"])
     if found is not None and same and not found.finished:
         return found
+    left = found if found is not None and not found.finished else None
     journal = Journal(
         model=model,
         target=target["digest"],
@@ -115,6 +121,9 @@ def journal_for(
         version=target["version"],
         origin_version=origin["version"],
         began_at=format_moment(now),
+        # What an upgrade that was given up has added is still to go.
+        added=list(left.added) if left else [],
+        known=list(left.known) if left else [],
     )
     journal.note("began", now, target=target["version"], origin=origin["version"])
     return journal

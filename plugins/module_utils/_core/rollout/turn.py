@@ -12,63 +12,43 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import parse_hosts, parse_models
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout import headroom, release
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout import release
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.allowance import Room, room_for
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.batches import Running
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.journal import (
     BACK,
     Journal,
     journal_for,
     parse_journal,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.steps import (
-    Allowance,
-    Running,
-    Step,
-    Wishes,
-    next_step,
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.question import (
+    Question,
+    absent_hosts,
+    running_of,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.steps import Step, Wishes, next_step
 
 SUCCESSES = ("done", "paused")
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked. ``replicas``: records of the hosts' facts, each with ``host``. ``outcome``: of the step before,
-    empty for none. ``begins``: whether this is the first turn of a run."""
-
-    model: str
-    catalogue: Mapping[str, Any]
-    hosts: Sequence[Mapping[str, Any]]
-    replicas: Sequence[Mapping[str, Any]]
-    releases: str
-    journal: str
-    now: float
-    outcome: Mapping[str, Any] = field(default_factory=dict)
-    begins: bool = True
-    forecast: Any = None
-    observed: float | None = None
-    window_seconds: float = 1800.0
-    policy: headroom.HeadroomPolicy = field(default_factory=headroom.HeadroomPolicy)
-    pause: bool = False
-    abort: bool = False
-    force: bool = False
-    undecided_limit: int = 6
-
-
-@dataclass(frozen=True)
 class Turn:
-    """The step, the release it leads to, the records for the deploy role, and both files as they should be."""
+    """The step, the release it leads to, the records for the deploy role, and both files as they should be.
+    ``stage_on``: hosts that fetch the artefact before anything is touched."""
 
     step: Step
     entry: Mapping[str, Any]
     deploy: list[dict[str, Any]]
     journal: Journal
     record: dict[str, Any]
+    stage_on: list[str]
+    spare_requests_per_second: float
 
     @property
     def succeeded(self) -> bool:
@@ -100,15 +80,18 @@ def take_turn(question: Question) -> Turn:
         if os.path.exists(os.path.expanduser(question.journal))
         else None
     )
-    journal = _journal(found, name, target, good, question)
     running = running_of(question, good)
+    journal = _journal(found, name, target, good, question, running)
     refused = "" if question.force else release.bad_digests(record, name).get(target["digest"], "")
-    _enter_outcome(journal, question)
+    hindered = _enter_outcome(journal, question)
     if question.abort and not refused:
         journal.turn_back(["the operator aborted it"], blamed=False, now=question.now)
-    wishes = Wishes(question.pause, question.abort, refused, question.undecided_limit)
-    step = next_step(running, journal, _allowance(question, running), wishes)
-    return _turn(question, step, entry, good, journal, record)
+    room = room_for(question, running, target["digest"])
+    if hindered:
+        step = Step("incomplete", f"{'; '.join(hindered)}; that is not the release's fault: see to it and run again")
+    else:
+        step = next_step(running, journal, room.allowance, _wishes(question, journal, refused))
+    return _turn(question, step, entry, good, journal, record, running, room)
 
 
 def _turn(
@@ -118,9 +101,11 @@ def _turn(
     good: Mapping[str, Any],
     journal: Journal,
     record: dict[str, Any],
+    running: Sequence[Running],
+    room: Room,
 ) -> Turn:
     name, now, back = question.model, question.now, journal.direction == BACK
-    if step.kind in ("canary", "batch", "judge"):
+    if step.kind in ("canary", "batch", "judge", "surge"):
         record = release.note_tried(record, name, entry, now=now)
     if step.kind == "done" and journal.target != good["digest"]:
         record = release.note_good(release.note_tried(record, name, entry, now=now), name, now=now)
@@ -128,14 +113,42 @@ def _turn(
         record = release.note_bad(record, name, journal.target, journal.reasons, now=now)
     if step.kind == "rolled_back" and not journal.blamed:
         record = release.note_dropped(record, name)
+    stage_on = _stage_on(step, journal, running)
+    _note_step(journal, step, running, now)
+    to = good["entry"] if back or step.kind == "baseline" else entry
+    placed = step.change or step.add or step.judge
+    deploy = [_placement(question, one, to, room.places) for one in placed]
+    return Turn(step, to, deploy, journal, record, stage_on, room.spare_requests_per_second)
+
+
+def _note_step(journal: Journal, step: Step, running: Sequence[Running], now: float) -> None:
+    """Enter what is about to happen."""
+    journal.known = sorted({*journal.known, *(one.server for one in running)})
+    fleet = {
+        "on_target": sum(one.release == journal.target for one in running),
+        "on_origin": sum(one.release == journal.origin for one in running),
+        "running": len(running),
+    }
     if step.kind in ("done", "rolled_back") and not journal.finished:
         journal.finished = step.kind
-        journal.note(step.kind, now, reason=step.reason)
-    elif step.change:
-        journal.note(step.kind, now, servers=[one.server for one in step.change], reason=step.reason)
-    to = good["entry"] if back else entry
-    deploy = [_placement(question, one, to) for one in (step.change or step.judge)]
-    return Turn(step, to, deploy, journal, record)
+        journal.note(step.kind, now, reason=step.reason, **fleet)
+    elif step.change or step.add or step.remove:
+        touched = [one.server for one in (*step.change, *step.add, *step.remove)]
+        journal.note(step.kind, now, servers=touched, reason=step.reason, **fleet)
+    elif step.is_last and not journal.finished:
+        journal.note(step.kind, now, reason=step.reason, **fleet)
+    if step.kind == "surge":
+        journal.added = sorted({*journal.added, *(one.server for one in step.add)})
+    if step.kind == "baseline":
+        journal.restarted = step.change[0].server
+
+
+def _stage_on(step: Step, journal: Journal, running: Sequence[Running]) -> list[str]:
+    """All hosts of the model before the first replica is touched, and the host of each that is added."""
+    hosts = {one.host for one in step.add}
+    if step.kind in ("canary", "baseline") or (step.kind == "surge" and not journal.added):
+        hosts |= {one.host for one in running if one.reachable}
+    return sorted(hosts)
 
 
 def read_releases(path: str) -> dict[str, Any]:
@@ -145,92 +158,83 @@ def read_releases(path: str) -> dict[str, Any]:
     return release.parse_record(documents.read_document(path, what="record of releases"), where=path)
 
 
-def running_of(question: Question, good: Mapping[str, Any]) -> list[Running]:
-    """The replicas of the model with the zones of their hosts.
-
-    One that was started before releases were on record counts as the good one when its version does.
-    """
-    zones = {str(host["name"]): str(host.get("zone") or "") for host in question.hosts}
-    silent = {str(server) for server in question.outcome.get("silent") or ()}
-    found = []
-    for one in question.replicas:
-        if one.get("model") != question.model:
-            continue
-        named = str(one.get("release") or "") or (good["digest"] if str(one.get("version")) == good["version"] else "")
-        host, slot = str(one["host"]), int(one["slot"])
-        found.append(Running(host, slot, named, zones.get(host, ""), f"{host}-{slot}" not in silent))
-    if not found:
-        raise InputError(
-            f"nothing of {question.model} runs, so there is nothing to upgrade",
-            where="upgrade_model",
-            remedy="Plan and apply start it; with nothing on record, in the catalogue's version",
-        )
-    return sorted(found)
+def _wishes(question: Question, journal: Journal, refused: str) -> Wishes:
+    return Wishes(
+        question.pause,
+        question.abort,
+        refused,
+        question.undecided_limit,
+        question.when_full,
+        question.strategy,
+        question.fresh_baseline,
+        absent_hosts(question, journal.known),
+    )
 
 
 def _journal(
-    found: Journal | None, name: str, target: Mapping[str, str], good: Mapping[str, Any], question: Question
+    found: Journal | None,
+    name: str,
+    target: Mapping[str, str],
+    good: Mapping[str, Any],
+    question: Question,
+    running: Sequence[Running],
 ) -> Journal:
     if question.begins is False and found is not None:
         return found
     journal = journal_for(found, model=name, target=target, origin=good, now=question.now)
     if target["digest"] == good["digest"]:
-        known = [one.server for one in running_of(question, good) if one.release == good["digest"]]
+        known = [one.server for one in running if one.release == good["digest"]]
         journal.judged = sorted({*journal.judged, *known})
     journal.undecided = 0
+    # What was added and is gone again is added no more.
+    running_now, away = {one.server for one in running}, set(question.unreachable)
+    journal.added = [one for one in journal.added if one in running_now or one.rpartition("-")[0] in away]
     return journal
 
 
-def _enter_outcome(journal: Journal, question: Question) -> None:
+def _enter_outcome(journal: Journal, question: Question) -> list[str]:
+    """Enter what became of the step before; returns what stands in the way and is not the release's doing."""
     outcome = question.outcome
     if not outcome:
-        return
+        return []
     failures = [str(one) for one in outcome.get("failures") or ()]
+    hindrances = [str(one) for one in outcome.get("hindrances") or ()]
     judged = [str(one) for one in outcome.get("judged") or ()]
+    drained = [dict(one) for one in outcome.get("drained") or ()]
+    if drained:
+        journal.note("drained", question.now, replicas=drained)
+    if hindrances:
+        journal.note("hindered", question.now, reasons=hindrances)
     if journal.direction == BACK:
         if failures:
             journal.undecided += 1
             journal.note("way back failed", question.now, reasons=failures)
     elif failures:
         journal.take_verdict("fail", failures, judged, now=question.now)
-    elif outcome.get("verdict"):
+    elif outcome.get("verdict") and not hindrances:
         reasons = [str(one) for one in outcome.get("reasons") or ()]
         journal.take_verdict(str(outcome["verdict"]), reasons, judged, now=question.now, figures=outcome.get("figures"))
+    return [] if failures else hindrances
 
 
-def _allowance(question: Question, running: Sequence[Running]) -> Allowance:
-    """How many of those that serve may be away, by the forecast and what was seen."""
-    hosts = {host.name: host for host in parse_hosts(list(question.hosts))}
-    model = next(one for one in parse_models({question.model: question.catalogue[question.model]}))
-    serving = []
-    for one in running:
-        host = hosts.get(one.host)
-        capacity = model.capacity.get(host.accelerator_type) if host is not None else None
-        if one.serves and capacity is not None:
-            serving.append(headroom.Replica(one.host, str(one.slot), capacity.requests_per_second))
-    answer = headroom.headroom(
-        serving,
-        documents.load(question.forecast, what="forecast") if question.forecast else None,
-        question.model,
-        as_of=question.now,
-        window_seconds=question.window_seconds,
-        cap=max(1, len(running)),
-        observed=question.observed,
-        policy=question.policy,
-    )
-    return Allowance(answer.batch if answer.decision == "now" else 0, answer.reason, "wait")
-
-
-def _placement(question: Question, one: Running, entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with which the deploy role starts the replica in another release, where it is."""
+def _placement(question: Question, one: Running, entry: Mapping[str, Any], places: Sequence[Replica]) -> dict[str, Any]:
+    """The record with which the deploy role starts the replica in another release, where it is; or a new one."""
     held = next(
-        record for record in question.replicas if str(record["host"]) == one.host and int(record["slot"]) == one.slot
+        (
+            {"port": record.get("port"), "accelerators": record.get("accelerators") or []}
+            for record in question.replicas
+            if str(record["host"]) == one.host and int(record["slot"]) == one.slot
+        ),
+        None,
+    ) or next(
+        {"port": place.port, "accelerators": list(place.accelerators)}
+        for place in places
+        if (place.host, place.slot) == (one.host, one.slot)
     )
     return {
         "host": one.host,
         "slot": one.slot,
         "model": question.model,
         "version": str(entry.get("version", "")),
-        "port": held.get("port"),
-        "accelerators": held.get("accelerators") or [],
+        **held,
     }

@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from typing import IO, NoReturn
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ArtifactRefusedError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.artifact_source import (
     copy_stream,
     require_space,
@@ -45,14 +45,14 @@ def unpack(archive: str, target: str, *, name: str, min_free_gib: float) -> dict
         SHA-256 in hex by relative path of every file.
 
     Raises:
-        InputError: not an archive, damaged, or holding something that is refused.
+        ArtifactRefusedError: not an archive, damaged, or holding something that is refused.
     """
     try:
         if zipfile.is_zipfile(archive):
             return _unpack_zip(archive, target, name, min_free_gib)
         return _unpack_tar(archive, target, name, min_free_gib)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise InputError(
+        raise ArtifactRefusedError(
             f"cannot be unpacked ({error or type(error).__name__})",
             where=name,
             remedy="Use tar, tar.gz, tar.bz2, tar.xz or zip, or set unarchive: never",
@@ -133,7 +133,7 @@ def _safe_path(member: str, name: str, *, allow_root: bool = False) -> str:
 
 
 def _refuse(name: str, member: str, why: str) -> NoReturn:
-    raise InputError(
+    raise ArtifactRefusedError(
         f"{member!r} in the archive is {why}",
         where=name,
         remedy="Pack plain files and directories with relative paths (tar --dereference)",

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ArtifactRefusedError, InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import (
     archive,
     artifact_source,
@@ -160,7 +160,7 @@ def engine_path(request: Request, store: Store, manifest: Manifest | None) -> st
         if not path.startswith(base + os.sep):
             raise InputError(f"file {request.entry!r} is outside the artifact", where=f"model {request.name}")
         if manifest is not None and not os.path.exists(path):
-            raise InputError(
+            raise ArtifactRefusedError(
                 f"the artifact holds no {request.entry!r}", where=base, remedy="Name a path inside the artifact in file"
             )
         return path
@@ -248,7 +248,7 @@ def _unpacks(request: Request, base_name: str) -> bool:
 
 def _require_checksum(request: Request, found: str, source: Source) -> None:
     if request.checksum and found != request.checksum:
-        raise InputError(
+        raise ArtifactRefusedError(
             f"its checksum is {found}, not {request.checksum}; nothing was installed",
             where=source.base_name,
             remedy="If the new content is right, change checksum and version; if not, the source is damaged",

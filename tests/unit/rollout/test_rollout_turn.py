@@ -146,7 +146,7 @@ def test_a_replica_without_a_release_on_record_counts_by_its_version(site: Site)
 
 
 def test_none_is_taken_away_that_demand_needs(site: Site) -> None:
-    assert site.turn(observed=29.0).step.kind == "wait"
+    assert site.turn(observed=29.0).step.kind == "refused"  # no forecast holds a window to wait for
     assert site.turn(observed=29.0, outcome={"silent": ["b1-0"]}, begins=True).step.change[0].host == "b1"
 
 

@@ -62,7 +62,7 @@ class Settings:
     agent_port_offset: int = 0
     panic_share: float = 0.3
     default_concurrency: int = 64
-    queue_factor: float = 8.0
+    queue_factor: float = 0.0
     extra_global: tuple[str, ...] = ()
     extra_defaults: tuple[str, ...] = ()
     extra_frontend: tuple[str, ...] = ()

@@ -87,9 +87,9 @@ def _picture(journal: Journal) -> str:
     if len(rows) < 2:
         return paragraphs(["There are fewer than two steps to draw."])
     last = max(rows[-1][0], 1.0)
-    most = max(sum(row[1:]) for row in rows) or 1
-    layers = ((ORIGIN_COLOUR, (2,)), (TARGET_COLOUR, (2, 1)), (OTHER_COLOUR, (2, 1, 3)))
-    areas = [f'<path d="{_steps_path(rows, keys, last, most)}" fill="{colour}"/>' for colour, keys in reversed(layers)]
+    most = max(sum(counts) for _second, counts in rows) or 1
+    layers = ((OTHER_COLOUR, 3), (TARGET_COLOUR, 2), (ORIGIN_COLOUR, 1))
+    areas = [f'<path d="{_steps_path(rows, below, last, most)}" fill="{colour}"/>' for colour, below in layers]
     ticks = [
         f'<text x="{LEFT - 6}" y="{_y(count, most) + 4:.0f}" text-anchor="end">{count}</text>'
         for count in sorted({0, most})

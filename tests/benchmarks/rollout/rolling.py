@@ -24,7 +24,7 @@ from plot_rolling import draw_rolling
 from record import COUNT_LOG, Answered, read_record, stretch, timeline
 from rig import MODEL, ROOT, Rig, entry, paced, replicas
 
-PICTURE = ROOT / "docs/docsite/rst/images/rolling.svg"
+PICTURES = ROOT / "docs/docsite/rst/images"
 
 
 def main() -> None:
@@ -55,14 +55,15 @@ def main() -> None:
     log = json.loads(rig.sh("lab-gw1", f"python3 -c '{COUNT_LOG}' {began}"))
     result = results(first_version, before, read_record(rig.directory / "during.csv.gz"), runs, log)
     result.update({"load": load, "server_share": options.share})
-    Path(__file__).with_name("rolling.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
-    draw_rolling(result, PICTURE)
+    Path(__file__).with_name(f"{options.name}.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    draw_rolling(result, PICTURES / f"{options.name}.svg")
     print(json.dumps({key: value for key, value in result.items() if key not in ("timeline", "upgrades")}, indent=1))
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lab", default="rollout")
+    parser.add_argument("--name", default="rolling", help="of the result and the picture")
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--streams", type=int, default=1_000)
     parser.add_argument("--upgrades", type=int, default=0, help="at most as many; 0 for no limit")

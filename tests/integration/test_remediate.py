@@ -125,6 +125,7 @@ def test_a_hung_server_is_restarted_and_what_is_unknown_is_told(fleet: Fleet) ->
     service = f"{one['host']}/modelops-code-{one['slot']}"
     before = fleet.running()
     os.kill(before[service], signal.SIGSTOP)
+    trap = fleet.root / "trap"
     server = HTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -132,6 +133,7 @@ def test_a_hung_server_is_restarted_and_what_is_unknown_is_told(fleet: Fleet) ->
             fleet,
             alert("ModelServerStalled", host=one["host"], slot=one["slot"], model="code"),
             alert("ModelServerDown", host="nowhere", slot=0, model="chat"),
+            alert("ModelServerDown", host=f"{{{{ lookup('pipe', 'touch {trap}') }}}}", slot=0, model="chat"),
             remediate_escalation_url=f"http://127.0.0.1:{server.server_port}/",
             remediate_look_timeout_seconds=3,
         )
@@ -145,8 +147,10 @@ def test_a_hung_server_is_restarted_and_what_is_unknown_is_told(fleet: Fleet) ->
     }
     (told,) = Receiver.told
     assert [one["reason"] for one in told["escalations"]] == [
-        "nothing is done: the inventory has no serving host nowhere"
+        "nothing is done: the alert names no host",
+        "nothing is done: the inventory has no serving host nowhere",
     ]
+    assert not trap.exists()
 
 
 def watch(fleet: Fleet, **rules: Any) -> Run:

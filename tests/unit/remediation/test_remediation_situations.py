@@ -204,6 +204,13 @@ def test_an_alert_whose_target_is_not_known_is_told_and_nothing_is_done(
     assert says in told["reason"]
 
 
+def test_what_others_wrote_never_comes_out_as_a_template(fleet: Fleet) -> None:
+    alert = fleet.alert("ModelErrorRateHigh", host=None, slot=None)
+    alert["annotations"] = {"summary": "{{ lookup('pipe', 'id') }} {% raw %}\x1b[31m"}
+    (told,) = fleet.decide(alert).decision.escalations
+    assert told["summary"] == "(( lookup('pipe', 'id') )) (% raw %)[31m"
+
+
 def test_resolved_before_handled_and_answering_again_are_left_alone(fleet: Fleet) -> None:
     fleet.down = {"h0-0"}
     firing = fleet.alert()

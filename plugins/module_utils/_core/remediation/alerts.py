@@ -105,8 +105,14 @@ def _parse(entry: Any, where: str, now: float) -> Alert:
         severity=_name(labels.get("severity")),
         since=since,
         ended=max(ended, since) if status == RESOLVED else 0.0,
-        summary="".join(letter for letter in str(summary) if letter.isprintable())[:TEXT_LIMIT],
+        summary=plain(summary),
     )
+
+
+def plain(text: Any) -> str:
+    """Text of others that is shown to people: printable, short, and without the braces of templates."""
+    kept = "".join(letter for letter in str(text) if letter.isprintable())
+    return kept.replace("{", "(").replace("}", ")")[:TEXT_LIMIT]
 
 
 def _name(value: Any) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.alerts import plain
 
 # The built-in rules; kv_cache_full has no ladder of its own and is told as a growing queue.
 NAMES = {
@@ -50,8 +51,8 @@ def local_alerts(firing: Iterable[Mapping[str, Any]], host: str, names: Mapping[
             model, _dash, slot = instance.rpartition("-")
             labels.update(model=model, slot=slot)
         elif instance:
-            labels["instance"] = instance
-        summary = f"{rule} {instance}".strip() + f" on {host}, value {entry.get('value')}"
+            labels["instance"] = plain(instance)
+        summary = f"{rule} {plain(instance)}".strip() + f" on {host}, value {entry.get('value')}"
         found.append(
             {"status": "firing", "labels": labels, "annotations": {"summary": summary}, "startsAt": entry.get("since")}
         )

@@ -139,7 +139,7 @@ def test_a_hung_server_is_restarted_and_what_is_unknown_is_told(fleet: Fleet) ->
         )
     finally:
         server.shutdown()
-    assert fleet.silent() == [], run.output
+    assert fleet.answers(one["port"], "code"), run.output
     after = fleet.running()
     assert after[service] != before[service]
     assert {name: pid for name, pid in after.items() if name != service} == {

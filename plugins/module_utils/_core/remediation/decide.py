@@ -80,14 +80,12 @@ def _faults(alerts: Sequence[Alert], here: Situation, policy: Policy, found: Dec
             _hold(found, alert, _shown(alert), "silenced")
             continue
         if ladder is None:
-            _hold(found, alert, _shown(alert), "nothing is known to do about this alert")
             _escalate(
                 found, here, policy, alert.name or "unnamed alert", _shown(alert), "an alert without a ladder", alert
             )
             continue
         target = resolve(alert, ladder.scope, here)
         if isinstance(target, str):
-            _hold(found, alert, _shown(alert), f"nothing is done: {target}")
             _escalate(found, here, policy, alert.name, _shown(alert), f"nothing is done: {target}", alert)
             continue
         faults.append(Fault(alert, ladder, target))
@@ -222,7 +220,7 @@ def _most_of(here: Situation, host: str) -> str:
 
 def _shown(alert: Alert) -> str:
     slot = "" if alert.slot is None else f" slot {alert.slot}"
-    return " ".join(text for text in (alert.host + slot, alert.model) if text.strip()) or "nothing named"
+    return " ".join(text.strip() for text in (alert.host + slot, alert.model) if text) or "nothing named"
 
 
 def _hold(found: Decision, alert: Alert, target: str, why: str) -> None:

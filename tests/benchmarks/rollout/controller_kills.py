@@ -31,6 +31,7 @@ import records
 from rig import Rig, entry, gateway_servers, replicas, what_runs
 
 SERVERS = 4
+RESULT = Path(__file__).with_name("controller_kills.json")
 
 
 def main() -> None:
@@ -43,40 +44,53 @@ def main() -> None:
     parser.add_argument("--soak", type=float, default=8)
     parser.add_argument("--settle", type=float, default=5, help="seconds between the kill and the next run")
     parser.add_argument("--prepared", action="store_true", help="the lab is up and all its replicas are the same")
-    parser.add_argument("--seconds", type=float, default=0, help="of an upgrade that runs through; 0 measures it")
+    parser.add_argument("--seconds", type=float, default=0, help="among which kills are spread; 0: those of an upgrade")
     parser.add_argument("--minutes", type=float, default=90, help="no round begins later")
+    parser.add_argument("--more", action="store_true", help="go on after the rounds that controller_kills.json has")
     options = parser.parse_args()
     rig = Rig(options.lab)
     if not options.prepared:
         prepare(rig)
-    load = rig.start_load("kills", seconds=7000, rate=options.rate, stream_rate=options.stream_rate, seed=5)
-    rounds: list[dict[str, Any]] = []
     flags, until = upgrade_flags(options), time.monotonic() + 60 * options.minutes
-    try:
-        whole = {"seconds": options.seconds} if options.seconds else through(rig, flags)
-        print("one upgrade that runs through:", whole, flush=True)
-        for number, share in enumerate(kill_shares(options.rounds, options.seed)):
-            if time.monotonic() > until:
-                break
-            rounds.append(kill_and_run_again(rig, number, share * whole["seconds"], flags, options.settle))
-            print(json.dumps(rounds[-1]), flush=True)
-    finally:
-        total = load.finish()
-    found = records.read(load.record)
-    for one in rounds:
-        one["requests"] = {name: records.counts(found, *one["times"][name]) for name in one["times"]}
-        del one["times"]
+    done = json.loads(RESULT.read_text(encoding="utf-8")) if options.more else {}
+    whole = done.get("runs_through") or through(rig, flags)
+    rounds: list[dict[str, Any]] = done.get("rounds") or []
+    for number, share in list(enumerate(kill_shares(options.rounds, options.seed)))[len(rounds) :]:
+        if time.monotonic() > until:
+            break
+        after = share * (options.seconds or whole["seconds"])
+        load = rig.start_load(
+            f"kills-{number}", seconds=7000, rate=options.rate, stream_rate=options.stream_rate, seed=number
+        )
+        try:
+            found = kill_and_run_again(rig, number, after, flags, options.settle)
+        finally:
+            load.finish()
+        rounds.append(with_requests(found, records.read(load.record)))
+        print(json.dumps(rounds[-1]), flush=True)
+        write(options, whole, rounds)
+
+
+def with_requests(found: dict[str, Any], rows: list[records.Row]) -> dict[str, Any]:
+    """A round with what became of its requests in place of its moments."""
+    times = found.pop("times")
+    return {**found, "requests": {name: records.counts(rows, *span) for name, span in times.items()}}
+
+
+def write(options: argparse.Namespace, whole: dict[str, Any], rounds: list[dict[str, Any]]) -> None:
+    counts = [span for one in rounds for span in one["requests"].values()]
     result = {
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
         "load": {"rate": options.rate, "stream_rate": options.stream_rate},
         "runs_through": whole,
+        "kills": len(rounds),
+        "kills_wanted": options.rounds,
         "ended_as_wanted": sum(one["as_wanted"] for one in rounds),
+        "requests": {key: sum(one[key] for one in counts) for key in ("count", "streams", "failed", "cut")},
         "rounds": rounds,
-        "all_requests": total,
     }
-    Path(__file__).with_name("controller_kills.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
-    print(json.dumps({key: result[key] for key in ("ended_as_wanted", "all_requests")}, indent=1))
+    RESULT.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def kill_shares(rounds: int, seed: int) -> list[float]:

@@ -5,10 +5,10 @@
 
     python tests/benchmarks/rollout/scaling.py
 
-Two hosts and a gateway. Demand is told to the plan (``plan_observed``): it rises, replicas are added;
-it falls, they are taken away again. Then a play of the kind found in many places does the same to the
-units of the replicas on the same hosts: it stops them, and starts them again. Every request is on
-record. Brings its lab up where it is not, and leaves it up. Writes scaling.json.
+Two hosts and a gateway. A plan takes one of two replicas from each host, the next one brings them back.
+Then a play of the kind found in many places does the same to the units of the replicas on the same hosts:
+it stops them, and starts them again. Every request is on record. Brings its lab up where it is not, and
+leaves it up. Writes scaling.json.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import records
-from rig import CAPACITY, MODEL, Rig, entry, replicas, what_runs
+from rig import Rig, entry, gateway_servers, replicas, what_runs
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica
 
 NAIVE = """---
 - name: Scale in and out, and restart what is left
@@ -55,13 +57,14 @@ def main() -> None:
         version = str(next(iter(what_runs(rig).values()))[0][1])
     else:
         prepare(rig)
-    rig.catalogue_is(entry(version, int(version), min_replicas=2, ready_timeout_seconds=120))
+    rig.catalogue_is(entry(version, int(version), min_replicas=2))
     load = rig.start_load("scaling", seconds=3000, rate=options.rate, stream_rate=options.stream_rate, seed=8)
     phases: dict[str, dict[str, Any]] = {}
     try:
         time.sleep(10)
-        for name, wanted in (("in", 2), ("out", 4)):
-            phases[name] = scale(rig, name, wanted)
+        rig.running = replicas(2, 2, version)
+        for name, per_host in (("in", 1), ("out", 2)):
+            phases[name] = scale(rig, name, replicas(2, per_host, version))
             print(json.dumps({name: phases[name]}), flush=True)
         phases["naive"] = naive(rig)
         time.sleep(10)
@@ -92,23 +95,20 @@ def prepare(rig: Rig) -> None:
             raise SystemExit(run.output[-3000:])
 
 
-def scale(rig: Rig, name: str, wanted: int) -> dict[str, Any]:
-    """Plan and apply for a demand that so many replicas serve."""
-    demand = {
-        "plan_observed": {MODEL: CAPACITY * (wanted - 0.5)},
-        "plan_headroom": 1.0,
-        "plan_scale_in_hold_seconds": 0,
-    }
+def scale(rig: Rig, name: str, target: list[Replica]) -> dict[str, Any]:
+    """A plan for exactly these replicas, in the order the planner gives its waves, and apply."""
+    rig.plan(target)
     began = time.time()
-    run = rig.playbook("site", "-e", json.dumps({**demand, "plan_interval_seconds": 1, "plan_churn_hours": 0}))
+    run = rig.playbook("apply")
     ended = time.time()
     (rig.directory / f"scale-{name}.log").write_text(run.output, encoding="utf-8")
-    runs = sum(len(host) for host in what_runs(rig).values())
+    rig.running = list(target)
     return {
         "exit_code": run.code,
         "seconds": round(run.seconds, 1),
-        "replicas": runs,
-        "wanted": wanted,
+        "replicas": sum(len(host) for host in what_runs(rig).values()),
+        "wanted": len(target),
+        "gateway": gateway_servers(rig),
         "times": (began, ended),
     }
 

@@ -50,16 +50,26 @@ def main() -> None:
         last = {"exit_code": again.code, "said": reason(again.output), "seconds": round(again.seconds, 1)}
     finally:
         found = load.finish()
+    path = Path(__file__).with_name("bad_releases.json")
     result = {
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},
         "bad_releases": rows,
         "the_last_one_once_more": last,
-        "failed_by_other_releases": sum(row["failed"]["by_others"] for row in rows),
         "load": found,
     }
-    Path(__file__).with_name("bad_releases.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    if options.only:
+        result = with_rows(json.loads(path.read_text(encoding="utf-8")), result)
+    result["failed_by_other_releases"] = sum(row["failed"]["by_others"] for row in result["bad_releases"])
+    path.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
     print(json.dumps(result, indent=1, sort_keys=True))
+
+
+def with_rows(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The result of a whole run, with the releases that were tried again by themselves later in the place of theirs."""
+    again = {row["release"]: {**row, "measured_at": now["measured_at"]} for row in now["bad_releases"]}
+    rows = [again.get(row["release"], row) for row in before["bad_releases"]]
+    return {**before, "bad_releases": rows, "the_last_one_once_more": now["the_last_one_once_more"]}
 
 
 def parse() -> argparse.Namespace:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 Row = dict[str, str]
+SLOW_SECONDS = 5.0
 
 
 def read(path: Path) -> list[Row]:
@@ -35,11 +36,12 @@ def between(rows: Sequence[Row], begin: float, end: float) -> list[Row]:
 
 
 def counts(rows: Sequence[Row], begin: float, end: float) -> dict[str, Any]:
-    """Requests due in a span, how many of them failed or were cut, and how many streams there were."""
+    """Requests due in a span: how many streams, and how many that failed, were cut, or waited long."""
     own = between(rows, begin, end)
     return {
         "count": len(own),
         "streams": sum(row["kind"] == "stream" for row in own),
         "failed": sum(map(is_failed, own)),
         "cut": sum(map(is_cut, own)),
+        "slower_than_5_s": sum(float(row["latency"]) > SLOW_SECONDS for row in own),
     }

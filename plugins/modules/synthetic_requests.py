@@ -121,7 +121,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "baseline": {"type": "list", "elements": "str", "required": True},
     "seconds": {"type": "float", "default": 30},
     "prompts": {"type": "list", "elements": "str", "default": ["Once upon a time"]},
-    "max_tokens": {"type": "int", "default": 16},
+    "max_tokens": {"type": "int", "default": 16, "no_log": False},
     "api_key_file": {"type": "path", "no_log": False},
     "timeout_seconds": {"type": "float", "default": 60},
 }

@@ -77,7 +77,9 @@ def test_every_policy_keeps_within_capacity_releases_sizes_and_work(drawn):
     assert best.bound is not None
     assert share(best) <= best.bound + 1e-6
     for policy in ("edf", "least_laxity"):
-        if not late_jobs(schedules[policy]):
+        # A job with a deadline beyond the schedule is not late when it is left undone, and may be worth more.
+        all_done = all(done.finish is not None for done in schedules[policy].outcome.jobs)
+        if all_done and not late_jobs(schedules[policy]):
             assert not late_jobs(best)
 
 

@@ -191,7 +191,7 @@ PEERS = {
         Peer("mstl_ets", "MSTL + AutoETS", "statsforecast", mstl_ets, (300, 120, 15)),
         Peer("auto_arima", "AutoARIMA, seasonal", "statsforecast", auto_arima, (15, 2, 2)),
         Peer("auto_arima_planner", "AutoARIMA, last 50 samples", "statsforecast", auto_arima_planner, (60, 25, 25)),
-        Peer("sarimax", "SARIMAX (1,0,1)(0,1,1)m", "statsmodels", sarimax, (15, 4, 4), {"m4": 60}),
+        Peer("sarimax", "SARIMAX (1,0,1)(0,1,1)m", "statsmodels", sarimax, (15, 4, 4), {"m4": 207}),
         Peer("stl_arima", "STLForecast + ARIMA (1,1,1)", "statsmodels", stl_arima, (100, 25, 25)),
         Peer("prophet", "Prophet", "prophet", prophet, (100, 120, 20)),
         Peer("history_quantiles", "history quantiles", "numpy", history_quantiles, (2000, 2000, 2000)),

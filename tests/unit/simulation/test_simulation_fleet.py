@@ -123,7 +123,7 @@ def test_a_policy_sees_what_was_measured() -> None:
 
 
 @pytest.mark.parametrize("peak", [0.5, 0.85])
-def test_the_fluid_agrees_with_the_requests_over_a_day_with_a_peak(peak: float) -> None:
+def test_the_fluid_agrees_with_the_requests_over_hours_with_a_peak(peak: float) -> None:
     """Mean response within 5 % and accelerator-seconds within 1 %, with replicas that come and go."""
     step, steps, tokens = 60.0, 240, (800.0, 120.0)
     capacity = ENGINE.requests_per_second(*tokens)

@@ -53,7 +53,7 @@ def main() -> None:
         prepare(rig)
     flags, until = upgrade_flags(options), time.monotonic() + 60 * options.minutes
     done = json.loads(RESULT.read_text(encoding="utf-8")) if options.more else {}
-    whole = done.get("runs_through") or through(rig, flags)
+    whole = done.get("runs_through") or through(rig, flags, options)
     rounds: list[dict[str, Any]] = done.get("rounds") or []
     for number, share in list(enumerate(kill_shares(options.rounds, options.seed)))[len(rounds) :]:
         if time.monotonic() > until:
@@ -127,11 +127,17 @@ def prepare(rig: Rig) -> None:
             raise SystemExit(run.output[-3000:])
 
 
-def through(rig: Rig, flags: list[str]) -> dict[str, Any]:
-    """An upgrade that nobody disturbs, and the run after it."""
+def through(rig: Rig, flags: list[str], options: argparse.Namespace) -> dict[str, Any]:
+    """An upgrade that nobody disturbs, and the run after it; under load, since no canary is judged without requests."""
     version = other_version(rig)
     rig.catalogue_is(entry(version, int(version)))
-    run = rig.playbook("upgrade", *flags)
+    load = rig.start_load(
+        "through", seconds=7000, rate=options.rate, stream_rate=options.stream_rate, seed=options.seed
+    )
+    try:
+        run = rig.playbook("upgrade", *flags)
+    finally:
+        load.finish()
     (rig.directory / "through.log").write_text(run.output, encoding="utf-8")
     if run.code:
         raise SystemExit(run.output[-3000:])

@@ -36,7 +36,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.forecast
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 
 SAMPLES = 900
-ARIMA_SHARE = 20
+ARIMA_SHARE = 200
 START_SECONDS = 60
 
 

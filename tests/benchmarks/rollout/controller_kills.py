@@ -118,13 +118,8 @@ def upgrade_flags(options: argparse.Namespace) -> list[str]:
 
 
 def prepare(rig: Rig) -> None:
-    rig.share.mkdir(parents=True, exist_ok=True)
     rig.prepare(2, 1, 2)
-    rig.plan(replicas(2, 2))
-    for name in ("gateway", "apply", "gateway"):
-        run = rig.playbook(name)
-        if run.code:
-            raise SystemExit(run.output[-3000:])
+    rig.serve(replicas(2, 2))
 
 
 def through(rig: Rig, flags: list[str], options: argparse.Namespace) -> dict[str, Any]:

@@ -85,13 +85,8 @@ def say(phases: dict[str, dict[str, Any]], name: str) -> None:
 
 
 def prepare(rig: Rig) -> None:
-    rig.share.mkdir(parents=True, exist_ok=True)
     rig.prepare(2, 1)
-    rig.plan(replicas(2, 2))
-    for name in ("gateway", "apply", "gateway"):
-        run = rig.playbook(name)
-        if run.code:
-            raise SystemExit(run.output[-3000:])
+    rig.serve(replicas(2, 2))
 
 
 def fault(rig: Rig, verb: str, host: str, seconds: float) -> dict[str, Any]:

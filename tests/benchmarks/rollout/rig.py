@@ -91,6 +91,8 @@ class Rig(LabFleet):
         self.root = ROOT
 
     def prepare(self, hosts: int, *seeds: int) -> None:
+        """Bring the lab up, with a model of each seed on its share, and ask for version 1."""
+        self.share.mkdir(parents=True, exist_ok=True)
         self._lab("up", str(hosts), "--gateway", timeout=900)
         shutil.copy(ROOT / "tests/lab/load/paced.py", self.share / "paced.py")
         for seed in seeds:
@@ -103,6 +105,18 @@ class Rig(LabFleet):
                     stdout=subprocess.DEVNULL,
                 )
         self.catalogue_is(entry("1", 1))
+
+    def serve(self, wanted: list[Replica]) -> None:
+        """Run these replicas behind the gateway.
+
+        Raises:
+            SystemExit: a playbook failed; with the end of what it printed.
+        """
+        self.plan(wanted)
+        for name in ("gateway", "apply", "gateway"):
+            run = self.playbook(name)
+            if run.code:
+                raise SystemExit(run.output[-3000:])
 
     def catalogue_is(self, model: Mapping[str, Any]) -> None:
         self.catalogue = {MODEL: model}

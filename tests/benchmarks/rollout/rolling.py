@@ -84,14 +84,9 @@ def paced_entry(version: str, share: float) -> dict[str, Any]:
 
 
 def prepare(rig: Rig, share: float) -> None:
-    rig.share.mkdir(parents=True, exist_ok=True)
     rig.prepare(3, 1, 2)
     rig.catalogue_is(paced_entry("1", share))
-    rig.plan(replicas(3, 2))
-    for name in ("gateway", "apply", "gateway"):
-        run = rig.playbook(name)
-        if run.code:
-            raise SystemExit(run.output[-3000:])
+    rig.serve(replicas(3, 2))
 
 
 def one_upgrade(rig: Rig, number: int, options: argparse.Namespace) -> dict[str, Any]:

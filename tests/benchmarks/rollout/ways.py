@@ -60,13 +60,8 @@ def main() -> None:
 
 
 def prepare(rig: Rig) -> None:
-    rig.share.mkdir(parents=True, exist_ok=True)
     rig.prepare(2, 1, 2)
-    rig.plan(replicas(2, 2))
-    for name in ("gateway", "apply", "gateway"):
-        run = rig.playbook(name)
-        if run.code:
-            raise SystemExit(run.output[-3000:])
+    rig.serve(replicas(2, 2))
 
 
 def one_way(

@@ -148,7 +148,7 @@ EXAMPLES = r"""
 RETURN = r"""
 actions:
   description:
-    - What to do, in this order, each with C(id), C(step) (V(restart), V(restart_after_drain), V(clear_disk), V(move),
+    - What to do, in this order, each with C(id), C(step) (V(restart), V(restart_after_drain), V(clear_disk), V(restart_exporter), V(move),
       V(scale_out), V(replan), V(quarantine)), C(alert), C(target), C(scope), C(host), C(slot), C(model), C(servers).
   type: list
   elements: dict

@@ -31,7 +31,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -201,7 +201,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--ca", type=Path, help="certificate of who signed the gateway's; else the system's trust")
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--record", type=Path, required=True, help="CSV, gzipped")
+    parser.add_argument("--record", type=Path, required=True, help="CSV, gzipped where its name ends in .gz")
     parser.add_argument("--summary", type=Path, help="JSON; also printed")
     options = parser.parse_args()
     if not (urlsplit(options.url).hostname or "").startswith(tuple(one.strip("[]") for one in PRIVATE)):
@@ -211,9 +211,16 @@ def parse() -> argparse.Namespace:
     return options
 
 
+def record_file(path: Path) -> IO[str]:
+    """Packed where its name says so; else each line is there at once, for who reads along."""
+    if path.suffix == ".gz":
+        return gzip.open(path, "wt", encoding="utf-8", newline="", compresslevel=3)
+    return open(path, "w", encoding="utf-8", newline="", buffering=1)
+
+
 async def main() -> int:
     options = parse()
-    with gzip.open(options.record, "wt", encoding="utf-8", newline="", compresslevel=3) as stream:
+    with record_file(options.record) as stream:
         record = csv.DictWriter(stream, [one.name for one in fields(Request)])
         record.writeheader()
         trust = ssl.create_default_context(cafile=options.ca)

@@ -413,3 +413,16 @@ def test_every_line_of_the_record_keeps_to_its_schema(fleet: Fleet) -> None:
     assert {one["event"] for one in events} == {"intent", "result", "escalation", "breaker", "shadow"}
     for event in events:
         jsonschema.validate(event, schema)
+
+
+def test_a_silent_exporter_is_started_anew_alone_and_then_a_person_is_told(fleet: Fleet) -> None:
+    silent = fleet.alert("AcceleratorExporterSilent", slot=None, model=None)
+    found = fleet.decide(silent)
+    (action,) = found.decision.actions
+    assert (action.step, action.target) == ("restart_exporter", "host h0")
+    fleet.at += 20
+    fleet.down = {"h1-0"}
+    # It holds nothing back that serves: another server's fault is acted on meanwhile.
+    other = fleet.decide(silent, fleet.alert(host="h1"), outcomes=[{"id": action.id, "effect": "failed"}])
+    assert [one.target for one in other.decision.actions] == ["replica h1-0"]
+    assert [one["target"] for one in other.decision.escalations] == ["host h0"]

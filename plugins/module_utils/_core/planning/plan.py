@@ -109,7 +109,15 @@ def read_plan(path: str) -> dict[str, Any]:
         InputError: the file does not exist or cannot be read.
         RefusedPlanError: not a plan of this schema, or not the bytes that were written.
     """
-    content = _read_bytes(path)
+    return parse_plan(_read_bytes(path), where=path)
+
+
+def parse_plan(content: bytes, *, where: str) -> dict[str, Any]:
+    """The plan in the bytes of a file.
+
+    Raises:
+        RefusedPlanError: not a plan of this schema, or not the bytes that were written.
+    """
     again = "Plan again; a plan is changed by changing its inputs, never by hand"
     try:
         plan = json.loads(content.decode("utf-8"))
@@ -117,12 +125,14 @@ def read_plan(path: str) -> dict[str, Any]:
         raise RefusedPlanError(
             f"the plan was changed since it was written: it is not valid JSON ({error})",
             because="corrupt",
-            where=path,
+            where=where,
             remedy=again,
         ) from error
-    _check_schema(plan, where=path)
+    _check_schema(plan, where=where)
     if not _is_intact(plan, content):
-        raise RefusedPlanError("the plan was changed since it was written", because="corrupt", where=path, remedy=again)
+        raise RefusedPlanError(
+            "the plan was changed since it was written", because="corrupt", where=where, remedy=again
+        )
     return dict(plan)
 
 

@@ -13,6 +13,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
     CLEAR_DISK,
     MOVE,
     REPLAN,
+    RESTART_EXPORTER,
     SCALE_OUT,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.policy import RESTARTS
@@ -69,6 +70,10 @@ def _helped(
     if step == CLEAR_DISK:
         freed = int(report.get("freed_bytes") or 0)
         return freed > 0, f"{freed} bytes were freed"
+    if step == RESTART_EXPORTER:
+        return bool(report.get("done")), "it shows metrics again" if report.get(
+            "done"
+        ) else "nobody knows whether it was done"
     if step == REPLAN or report.get("done"):
         return bool(report.get("done")), "a new plan was carried out" if report.get(
             "done"

@@ -23,12 +23,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 RESTART = "restart"
 RESTART_AFTER_DRAIN = "restart_after_drain"
 CLEAR_DISK = "clear_disk"
+RESTART_EXPORTER = "restart_exporter"
 MOVE = "move"
 SCALE_OUT = "scale_out"
 REPLAN = "replan"
 QUARANTINE = "quarantine"
 ESCALATE = "escalate"
-STEPS = (RESTART, RESTART_AFTER_DRAIN, CLEAR_DISK, MOVE, SCALE_OUT, REPLAN, QUARANTINE)
+STEPS = (RESTART, RESTART_AFTER_DRAIN, CLEAR_DISK, RESTART_EXPORTER, MOVE, SCALE_OUT, REPLAN, QUARANTINE)
 # Alerts that say no fault: the heartbeat always fires, and what remediation told itself must not come back to it.
 NO_FAULT = frozenset({"MonitoringHeartbeat", "RemediationEscalation"})
 # Steps that take something away from users, were it only for a moment.
@@ -82,11 +83,8 @@ LADDERS: Mapping[str, Ladder] = {
     "AcceleratorHot": Ladder(HOST, (MOVE,), harm=55),
     "AcceleratorThrottled": Ladder(HOST, (MOVE,), harm=45),
     "AcceleratorEccErrors": Ladder(HOST, (QUARANTINE,), harm=65),
-    "AcceleratorExporterSilent": Ladder(
-        HOST,
-        person="What the accelerators do is not known; the replicas on them may be well. Look at the exporter's service",
-        harm=20,
-    ),
+    # The replicas may be well: the exporter alone is started anew.
+    "AcceleratorExporterSilent": Ladder(HOST, (RESTART_EXPORTER,), harm=20),
     # A gateway.
     "GatewayDown": Ladder(GATEWAY, (RESTART,), harm=100, silent=True),
     # A model.

@@ -1,0 +1,227 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far resource_estimate is from what publishers state and engines report.
+
+    tests/benchmarks/resources/accuracy.py          # table on the screen, figures into accuracy.json
+
+Four comparisons: parameters of published models, bytes of cache a token, memory that vLLM reported
+on an H100 (published.json holds the figures and where they come from), and what a real llama.cpp
+reports here when it loads models of random weights.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources import engine_memory, kv_cache
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.source import Described, describe
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+GIB, MIB = engine_memory.GIB, engine_memory.MIB
+LOAD = """
+import os, sys, time, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.hostnames, params.port = sys.argv[1], ["127.0.0.1"], int(sys.argv[5])
+params.n_ctx, params.n_parallel, params.n_ubatch, params.n_gpu_layers = int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), 0
+params.cpuparams.n_threads = 1
+params.verbosity = 4
+server = xllamacpp.Server(params)
+time.sleep(0.3)
+os._exit(0)
+"""
+# Width, feed-forward width, heads, key-value heads, layers of models of random weights.
+SHAPES = {
+    "tiny": (64, 176, 4, 2, 2),
+    "small": (256, 1024, 8, 2, 6),
+    "medium": (512, 2048, 8, 4, 8),
+    "wide": (1024, 2816, 16, 4, 4),
+}
+SITUATIONS = ((2048, 4, 512), (8192, 8, 512), (4096, 1, 128))
+
+
+def relative(estimated: float, told: float) -> float:
+    return round(estimated / told - 1, 5)
+
+
+def parameters(models: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = []
+    for name, model in models.items():
+        if model.get("coarse"):
+            continue
+        count = describe(config=model["config"]).count
+        row = {
+            "model": name,
+            "estimated": count.total,
+            "published": int(model["published_parameters"]),
+            "source": model["source"],
+        }
+        row["error"] = relative(count.total, model["published_parameters"])
+        if "published_active" in model:
+            row["active_error"] = relative(count.active, model["published_active"])
+        if "checkpoint_gib" in model:
+            row["checkpoint_error"] = relative(weights_gib(name, models, {}, engine=""), model["checkpoint_gib"])
+        rows.append(row)
+    return rows
+
+
+def weights_gib(name: str, models: dict[str, Any], row: dict[str, Any], engine: str = "vllm") -> float:
+    model: Described = describe(config=models[name]["config"])
+    return model.weights(row.get("precision", ""), engine).on_each(row.get("tensor_parallel", 1)) / GIB
+
+
+def activation_gib(model: Described, row: dict[str, Any]) -> float:
+    peak = engine_memory.peak_activation(
+        model.architecture,
+        tokens=row["max_batched_tokens"],
+        sequences=row["max_sequences"],
+        parallel=row["tensor_parallel"],
+        version=tuple(int(part) for part in row["version"].split(".")),
+    )
+    return peak / GIB
+
+
+def vllm(models: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for row in rows:
+        model, name = describe(config=models[row["model"]]["config"]), row["model"]
+        weights, activation = weights_gib(name, models, row), activation_gib(model, row)
+        line = {"model": name, "tensor_parallel": row["tensor_parallel"], "vllm": row["version"]}
+        line |= {"weights_gib": round(weights, 3), "weights_error": relative(weights, row["weights_gib"])}
+        line |= {
+            "activation_gib": round(activation, 3),
+            "activation_error": relative(activation, row["activation_gib"]),
+        }
+        if "runtime_gib" in row:
+            runtime = engine_memory.runtime_bytes("vllm", row["tensor_parallel"]) / GIB
+            told = row["weights_gib"] + row["activation_gib"] + row["runtime_gib"]
+            line["total_error"] = relative(weights + activation + runtime, told)
+            room = row["share"] * row["memory_gib"] - weights - activation - runtime
+            line["cache_room_gib"], line["cache_room_told_gib"] = round(room, 3), row["cache_gib"]
+        else:
+            line["total_error"] = relative(weights + activation, row["weights_gib"] + row["activation_gib"])
+        found.append(line)
+    return found
+
+
+def activations(models: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for row in rows:
+        estimated = activation_gib(describe(config=models[row["model"]]["config"]), row)
+        error = relative(estimated, row["activation_gib"])
+        found.append(
+            {"model": row["model"], "vllm": row["version"], "estimated_gib": round(estimated, 3), "error": error}
+        )
+    return found
+
+
+def caches(models: dict[str, Any], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for row in rows:
+        arch = describe(config=models[row["model"]]["config"]).architecture
+        one = kv_cache.bytes_per_token(arch, 2.0, row.get("tensor_parallel", 1))
+        told = row["cache_gib"] * GIB / row["tokens"]
+        line = {"model": row["model"], "what": row["what"], "bytes_per_token": one, "error": relative(one, told)}
+        found.append(line)
+    return found
+
+
+def write_model(path: Path, shape: tuple[int, int, int, int, int]) -> None:
+    sys.path.insert(0, str(ROOT / "inventories/demo"))
+    import tiny_model
+
+    names = ("WIDTH", "FEED_FORWARD", "HEADS", "KEY_VALUE_HEADS", "LAYERS")
+    for name, value in zip(names, shape):
+        setattr(tiny_model, name, value)
+    tiny_model.HEAD_SIZE = shape[0] // shape[2]
+    tiny_model.write(str(path), 3, 512)
+
+
+def told_mib(log: str, what: str) -> float:
+    return sum(float(value) for value in re.findall(rf"{what} size =\s+([\d.]+) MiB", log))
+
+
+def llama_cpp(directory: Path) -> list[dict[str, Any]]:
+    found = []
+    for name, shape in SHAPES.items():
+        path = directory / f"{name}.gguf"
+        write_model(path, shape)
+        model = describe(str(path))
+        for context, slots, step in SITUATIONS:
+            command = [sys.executable, "-c", LOAD, str(path), str(context), str(slots), str(step), "18998"]
+            log = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            text = log.stdout + log.stderr
+            told = {
+                one: told_mib(text, words)
+                for one, words in (("weights", "model buffer"), ("cache", "KV buffer"), ("buffer", "compute buffer"))
+            }
+            of_one = context // slots
+            rules = kv_cache.CacheRules(256, step)
+            cache = kv_cache.sequence_bytes(model.architecture, 2.0, of_one, rules) * slots / MIB
+            buffer = engine_memory.llama_buffer(model.architecture, tokens=step, outputs=slots, cells=of_one) / MIB
+            weights = model.weights("", "llama_cpp").total / MIB
+            found.append(
+                {
+                    "model": name,
+                    "situation": {"context_tokens": context, "slots": slots, "step_tokens": step},
+                    "told_mib": told,
+                    "weights_error": relative(weights, told["weights"]),
+                    "cache_error": relative(cache, told["cache"]),
+                    "total_error": relative(weights + cache + buffer, sum(told.values())),
+                }
+            )
+    return found
+
+
+def worst(rows: list[dict[str, Any]], key: str) -> float:
+    return max(abs(row[key]) for row in rows if key in row)
+
+
+def main() -> int:
+    told = json.loads((HERE / "published.json").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as directory:
+        live = llama_cpp(Path(directory))
+    models = told["models"]
+    result: dict[str, Any] = {
+        "date": datetime.now(timezone.utc).date().isoformat(),
+        "versions": {"python": platform.python_version(), "xllamacpp": metadata.version("xllamacpp")},
+        "parameters": parameters(models),
+        "cache": caches(models, told["cache"]),
+        "vllm": vllm(models, told["vllm"]),
+        "vllm_activation": activations(models, told["activation"]),
+        "llama_cpp": live,
+    }
+    result["worst"] = {
+        "parameters": worst(result["parameters"], "error"),
+        "cache": worst(result["cache"], "error"),
+        "vllm_weights": worst(result["vllm"], "weights_error"),
+        "vllm_total": worst(result["vllm"], "total_error"),
+        "vllm_activation": worst(result["vllm_activation"], "error"),
+        "llama_cpp_weights": worst(live, "weights_error"),
+        "llama_cpp_cache": worst(live, "cache_error"),
+        "llama_cpp_total": worst(live, "total_error"),
+    }
+    for kind in ("parameters", "cache", "vllm", "vllm_activation", "llama_cpp"):
+        print(f"\n{kind}")
+        for row in result[kind]:
+            errors = "  ".join(
+                f"{key.replace('_', ' ')} {value:+.2%}" for key, value in row.items() if key.endswith("error")
+            )
+            print(f"  {row['model']:24} {errors}  {row.get('what', row.get('situation', ''))}")
+    print("\nworst", {key: f"{value:.2%}" for key, value in result["worst"].items()})
+    (HERE / "accuracy.json").write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -207,6 +207,7 @@ def test_an_alert_whose_target_is_not_known_is_told_and_nothing_is_done(
 def test_what_others_wrote_never_comes_out_as_a_template(fleet: Fleet) -> None:
     alert = fleet.alert("ModelErrorRateHigh", host=None, slot=None)
     alert["annotations"] = {"summary": "{{ lookup('pipe', 'id') }} {% raw %}\x1b[31m"}
+    fleet.at += 200
     (told,) = fleet.decide(alert).decision.escalations
     assert told["summary"] == "(( lookup('pipe', 'id') )) (% raw %)[31m"
 
@@ -426,3 +427,29 @@ def test_a_silent_exporter_is_started_anew_alone_and_then_a_person_is_told(fleet
     other = fleet.decide(silent, fleet.alert(host="h1"), outcomes=[{"id": action.id, "effect": "failed"}])
     assert [one.target for one in other.decision.actions] == ["replica h1-0"]
     assert [one["target"] for one in other.decision.escalations] == ["host h0"]
+
+
+def test_errors_that_a_mended_fault_left_in_the_window_are_told_to_nobody(fleet: Fleet) -> None:
+    """The share of failed requests of the last minute is high while the server that failed is being restarted."""
+    fleet.down = {"h0-0"}
+    errors = fleet.alert("ModelErrorRateHigh", host=None, slot=None)
+    found = fleet.decide(fleet.alert(), errors)
+    assert [one.target for one in found.decision.actions] == ["replica h0-0"]
+    assert found.decision.escalations == []
+    fleet.at += 115
+    fleet.down = set()
+    after = fleet.decide(errors, outcomes=[{"id": found.decision.actions[0].id, "effect": "effective"}])
+    assert [one["why"] for one in after.decision.held] == [
+        "a person is told if it still fires 120 s after the last action"
+    ]
+    fleet.at += 119
+    assert fleet.decide(errors).decision.escalations == []
+    fleet.at += 2
+    assert [one["target"] for one in fleet.decide(errors).decision.escalations] == ["model chat"]
+
+
+def test_errors_that_nothing_explains_are_told_after_two_minutes(fleet: Fleet) -> None:
+    errors = fleet.alert("ModelErrorRateHigh", host=None, slot=None)
+    assert fleet.decide(errors).decision.escalations == []
+    fleet.at += 121
+    assert [one["target"] for one in fleet.decide(errors).decision.escalations] == ["model chat"]

@@ -109,6 +109,9 @@ def _handle(
     if why:
         return _hold(found, alert, target.name, why)
     if fault.ladder.person:
+        why = exclusions.may_pass(fault, here)
+        if why:
+            return _hold(found, alert, target.name, why)
         return _escalate(found, here, policy, alert.name, target.name, fault.ladder.person, alert)
     if frozen:
         return _hold(found, alert, target.name, frozen)

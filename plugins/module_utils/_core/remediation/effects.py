@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.ladders import (
     CLEAR_DISK,
     MOVE,
+    QUARANTINE,
     REPLAN,
     RESTART_EXPORTER,
     SCALE_OUT,
@@ -67,6 +68,12 @@ def _helped(
     if step == MOVE and server:
         there = any(f"{one.get('host')}-{one.get('slot')}" == server for one in after)
         return not there or answers, f"{server} {'still runs there' if there else 'runs there no more'}"
+    if step in (MOVE, QUARANTINE) and report.get("done"):
+        left = sorted(f"{one.get('host')}-{one.get('slot')}" for one in after if one.get("host") == action.get("host"))
+        return (
+            not left,
+            f"{', '.join(left)} still there: no room elsewhere" if left else f"nothing runs on {name} any more",
+        )
     if step == CLEAR_DISK:
         freed = int(report.get("freed_bytes") or 0)
         return freed > 0, f"{freed} bytes were freed"

@@ -50,6 +50,32 @@ def left_alone(fault: Fault, here: Situation, policy: Policy) -> str:
     return ""
 
 
+def may_pass(fault: Fault, here: Situation) -> str:
+    """Why a person is not told yet of something that only a person can look into."""
+    if not fault.ladder.patience_seconds:
+        return ""
+    model = fault.target.model
+    acted = [
+        max(one.at, one.ended)
+        for one in here.history.actions
+        if one.counts
+        and (
+            one.model == model
+            or one.kind == GATEWAY
+            or {here.servers[name].model for name in one.servers if name in here.servers} & {model}
+        )
+    ]
+    last = max([fault.alert.since, *acted])
+    if here.now - last >= fault.ladder.patience_seconds:
+        return ""
+    after = (
+        f"{fault.ladder.patience_seconds:g} s after the last action"
+        if acted and last > fault.alert.since
+        else f"{fault.ladder.patience_seconds:g} s"
+    )
+    return f"a person is told if it still fires {after}"
+
+
 def blamed(fault: Fault, here: Situation, policy: Policy) -> str:
     """The same symptom on two replicas of a model soon after its change is the change's."""
     if not fault.ladder.symptom or not fault.target.model:

@@ -53,6 +53,8 @@ class Ladder:
         silent: the fault is that a server gives no answer; one that answers when looked at again is left alone.
         stale: the alert says that what is measured cannot be trusted; nothing else is done meanwhile.
         symptom: of several replicas at once after a change, the change is blamed.
+        patience_seconds: a person is told only when it has fired that long, and that long after the last action on the model:
+            what a fault cost that is being mended is out of the alert's window by then.
     """
 
     scope: str
@@ -62,6 +64,7 @@ class Ladder:
     silent: bool = False
     stale: bool = False
     symptom: bool = False
+    patience_seconds: float = 0.0
 
 
 LADDERS: Mapping[str, Ladder] = {
@@ -95,15 +98,16 @@ LADDERS: Mapping[str, Ladder] = {
     "DemandAboveForecast": Ladder(MODEL, (REPLAN,), harm=50),
     "CapacityShortfallAhead": Ladder(MODEL, (REPLAN,), harm=45),
     "ModelErrorRateHigh": Ladder(
-        MODEL, person="Errors that no single server explains: look at the release, the requests and the gateway", harm=85
+        MODEL, person="Errors that no single server explains: look at the release, the requests and the gateway", harm=85,
+        patience_seconds=120.0,
     ),
     "ModelAvailabilityBurn": Ladder(
         MODEL, person="The budget of failed requests burns; its causes have alerts of their own, if these are silent look",
-        harm=80,
+        harm=80, patience_seconds=420.0,
     ),
     "StreamsTruncated": Ladder(
         MODEL, person="Streams end before they should: look at time limits of the gateway and at stops without draining",
-        harm=70,
+        harm=70, patience_seconds=420.0,
     ),
     # The fleet.
     "PlanStale": Ladder(FLEET, (REPLAN,), harm=30),
@@ -140,6 +144,10 @@ def build_ladders(changes: Mapping[str, Any]) -> dict[str, Ladder]:
             entry["steps"] = tuple(steps)
         if "harm" in entry:
             entry["harm"] = int(expect_number(entry["harm"], what="harm", where=where, minimum=0, maximum=100))
+        if "patience_seconds" in entry:
+            entry["patience_seconds"] = expect_number(
+                entry["patience_seconds"], what="patience_seconds", where=where, minimum=0
+            )
         if name not in table and "scope" not in entry:
             raise InputError("scope is missing", where=where, remedy=f"Use one of {', '.join(SCOPES)}")
         ladder = replace(table[name], **entry) if name in table else Ladder(**entry)

@@ -28,6 +28,7 @@ def updated_state(
     enter: Iterable[Mapping[str, Any]] = (),
     leave: Iterable[Mapping[str, Any]] = (),
     startup_seconds: Mapping[str, float] | None = None,
+    capacity: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """The host's document after replicas entered and left.
 
@@ -37,6 +38,7 @@ def updated_state(
             measured for the same service.
         leave: replica records to drop, matched by slot and model.
         startup_seconds: a newly measured start-up per model; the last ten are kept.
+        capacity: a newly measured capacity per model; the last is kept.
 
     Raises:
         InputError: the document is not one of ours, or a replica has no slot or model.
@@ -60,11 +62,13 @@ def updated_state(
     measured = {str(model): list(seconds) for model, seconds in (document.get("startup_seconds") or {}).items()}
     for model, seconds in sorted((startup_seconds or {}).items()):
         measured[model] = [*measured.get(model, []), round(float(seconds), 3)][-KEPT_STARTUPS:]
+    capacities = {**(document.get("capacity") or {}), **(capacity or {})}
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": "host",
         "replicas": [replicas[slot] for slot in sorted(replicas)],
         "startup_seconds": measured,
+        **({"capacity": {str(model): dict(capacities[model]) for model in sorted(capacities)}} if capacities else {}),
     }
 
 

@@ -33,8 +33,11 @@ class HostState:
         enter: Iterable[Mapping[str, Any]] = (),
         leave: Iterable[Mapping[str, Any]] = (),
         startup_seconds: Mapping[str, float] | None = None,
+        capacity: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        document = host_state.updated_state(self.document, enter=enter, leave=leave, startup_seconds=startup_seconds)
+        document = host_state.updated_state(
+            self.document, enter=enter, leave=leave, startup_seconds=startup_seconds, capacity=capacity
+        )
         if document != self.document:
             self.document = document
             self.changed = True

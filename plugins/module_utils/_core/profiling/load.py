@@ -1,0 +1,164 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""Open-loop load on one model server: requests are sent at their moments whatever became of those before.
+
+Arrivals are a Poisson process of a fixed seed. Answers are streamed (server-sent events), so that
+the first token and the pace are seen. Standard library only: it runs on serving hosts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import random
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.slo import Sample
+
+_WORDS = [
+    "time",
+    "river",
+    "stone",
+    "quiet",
+    "letter",
+    "green",
+    "music",
+    "window",
+    "paper",
+    "north",
+    "seven",
+    "garden",
+    "table",
+    "morning",
+    "voice",
+    "road",
+]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Whom to ask, and what. Where no prompts are given, each request has its own of ``prompt_words`` words,
+    so that a cache of prefixes does not answer for the model."""
+
+    url: str
+    model: str
+    output_tokens: int = 64
+    prompt_words: int = 64
+    prompts: Sequence[str] = ()
+    api_key: str = ""
+    timeout_seconds: float = 60.0
+
+    def prompt(self, number: int) -> str:
+        if self.prompts:
+            return self.prompts[number % len(self.prompts)]
+        source = random.Random(number)
+        return " ".join([str(number), *(source.choice(_WORDS) for _word in range(max(0, self.prompt_words - 1)))])
+
+
+def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
+    """Seconds from the start at which requests are due."""
+    source, moment = random.Random(seed), 0.0
+    found: list[float] = []
+    while True:
+        moment += source.expovariate(rate)
+        if moment >= seconds:
+            return found
+        found.append(moment)
+
+
+class Sender:
+    """Sends requests from threads of its own, each with a connection it keeps."""
+
+    def __init__(self, target: Target, most_at_once: int) -> None:
+        self._target = target
+        self._parts = urlsplit(target.url)
+        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+            raise InputError(
+                f"{target.url!r} is no address of a server", where="url", remedy="Like http://127.0.0.1:8100"
+            )
+        self._local = threading.local()
+        self._number = 0
+        self._pool = ThreadPoolExecutor(max_workers=most_at_once)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+
+    def alone(self, count: int) -> list[Sample]:
+        """One request after the other."""
+        return [self._pool.submit(self._send, self._next(), time.monotonic()).result() for _request in range(count)]
+
+    def level(self, rate: float, seconds: float, seed: int, settle_seconds: float = 0.0) -> list[Sample]:
+        """What became of the requests due within ``seconds``, all of them waited for; those due before
+        ``settle_seconds`` only fill the queue and are left out."""
+        due, began = arrivals(rate, seconds, seed), time.monotonic()
+        futures = []
+        for moment in due:
+            time.sleep(max(0.0, began + moment - time.monotonic()))
+            futures.append(self._pool.submit(self._send, self._next(), began + moment))
+        answers = [future.result() for future in futures]
+        return [answer for moment, answer in zip(due, answers) if moment >= settle_seconds]
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _send(self, number: int, due: float) -> Sample:
+        for attempt in (0, 1):
+            fresh = getattr(self._local, "connection", None) is None
+            connection = self._connection()
+            try:
+                return self._exchange(connection, number, due)
+            except (OSError, http.client.HTTPException, ValueError):
+                connection.close()
+                self._local.connection = None
+                if fresh or attempt:
+                    break
+                # A server may close a connection that was idle; that says nothing of the model.
+        return Sample(0, False, latency=time.monotonic() - due)
+
+    def _exchange(self, connection: http.client.HTTPConnection, number: int, due: float) -> Sample:
+        target = self._target
+        body = {"model": target.model, "prompt": target.prompt(number), "max_tokens": target.output_tokens}
+        headers = {"Content-Type": "application/json"}
+        if target.api_key:
+            headers["Authorization"] = f"Bearer {target.api_key}"
+        connection.request("POST", "/v1/completions", json.dumps({**body, "temperature": 0, "stream": True}), headers)
+        response = connection.getresponse()
+        if response.status != 200:
+            response.read()
+            return Sample(response.status, False, latency=time.monotonic() - due)
+        first, tokens, complete = -1.0, 0, False
+        for line in response:
+            if not line.startswith(b"data:"):
+                continue
+            if line.strip().endswith(b"[DONE]"):
+                complete = True
+            elif b'"error"' in line[:24]:
+                break
+            else:
+                tokens += 1
+                first = time.monotonic() - due if first < 0 else first
+        return Sample(200, complete, first, time.monotonic() - due, tokens)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        held: Any = getattr(self._local, "connection", None)
+        if held is None:
+            host, seconds = self._parts.hostname or "", self._target.timeout_seconds
+            if self._parts.scheme == "http":
+                held = http.client.HTTPConnection(host, self._parts.port or 80, timeout=seconds)
+            else:
+                context = ssl.create_default_context()
+                held = http.client.HTTPSConnection(host, self._parts.port or 443, timeout=seconds, context=context)
+            self._local.connection = held
+        connection: http.client.HTTPConnection = held
+        return connection

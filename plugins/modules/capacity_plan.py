@@ -73,6 +73,13 @@ options:
       - Without it, the last samples of the forecast's history stand in. An empty mapping says that nothing could be
         measured, which stops nothing.
     type: raw
+  observed_seconds:
+    description:
+      - Over how many seconds O(observed) was counted. Where a forecast is there to be guarded, the scatter of such a count
+        is taken off first, so that a chance crowd of few requests starts no replica.
+      - With V(0) it is taken as exact.
+    type: float
+    default: 0
   current:
     description:
       - What runs now, a list of replica records or the path of a JSON file with one. The filter
@@ -318,6 +325,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "models": {"type": "raw", "required": True},
     "demand": {"type": "raw", "default": {}},
     "observed": {"type": "raw"},
+    "observed_seconds": {"type": "float", "default": 0},
     "current": {"type": "raw", "default": []},
     "objective": {"type": "str", "choices": ["weighted", "lexicographic"], "default": "weighted"},
     "method": {"type": "str", "choices": ["auto", "direct", "lp_repair", "box", "columns"], "default": "auto"},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from planning_builders import host, model, replica
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.counting import surely_seen
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.demand import (
     ModelDemand,
     lead_times,
@@ -383,3 +385,23 @@ def test_whatever_is_read_the_plan_is_sound(
     if hold or found.source == "held" or (observed is not None and not readable):
         assert found.floor_replicas == max(1, running)
     assert 1 <= found.floor_replicas <= max(1, running)
+
+
+def test_a_guard_takes_off_what_may_be_chance() -> None:
+    def seen(rate: float, seconds: float, forecast: Any) -> tuple[tuple[float, float], ...]:
+        return demand_of_chat(forecast, {"chat": rate}, observed_seconds=seconds).levels
+
+    # 20 requests/s over 5 s are 100 +- 10: (10 - 1/2)^2 / 5 = 18.05 are sure.
+    assert seen(20.0, 5.0, document())[-1] == (0.95, pytest.approx(18.05 * 1.2))
+    assert seen(20.0, 0.0, document())[-1] == (0.95, 24.0)
+    assert seen(20.0, 86_400.0, document())[-1][1] == pytest.approx(24.0, rel=1e-3)
+    # Where nothing is forecast there is nothing to guard: the observation is all there is.
+    assert seen(20.0, 5.0, {}) == ((0.5, 24.0),)
+
+
+def test_chance_crowds_seldom_pass_the_guard() -> None:
+    """Of Poisson counts, about one in six is above mean and one deviation: that share passes, at any mean."""
+    random = np.random.default_rng(7)
+    for mean in (5.0, 30.0, 300.0):
+        sure = [surely_seen(float(count), 1.0) for count in random.poisson(mean, 20_000)]
+        assert 0.10 < np.mean(np.array(sure) > mean) < 0.20

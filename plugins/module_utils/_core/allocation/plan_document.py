@@ -73,6 +73,7 @@ class Policy:
     objective: str = "weighted"
     method: str = "auto"
     headroom: float = 1.2
+    observed_seconds: float = 0.0
     planning_interval_seconds: float = 3600.0
     periods: int = 1
     period_seconds: float | None = None
@@ -132,6 +133,7 @@ def plan_capacity(inputs: Inputs, policy: Policy, *, now: float) -> Planned:
         inputs.observed,
         current,
         headroom=policy.headroom,
+        observed_seconds=policy.observed_seconds,
         lead_time_seconds=inputs.startup_seconds,
         planning_interval_seconds=policy.planning_interval_seconds,
         hold_scale_in=policy.hold_scale_in,

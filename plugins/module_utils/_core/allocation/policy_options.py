@@ -33,6 +33,7 @@ def policy_of(params: Mapping[str, Any]) -> Policy:
         ),
         tenants={str(name): str(tenant) for name, tenant in params["tenants"].items()},
         headroom=documents.expect_number(params["headroom"], what="headroom", minimum=1),
+        observed_seconds=documents.expect_number(params["observed_seconds"], what="observed_seconds", minimum=0),
         planning_interval_seconds=documents.expect_number(
             params["planning_interval_seconds"], what="planning_interval_seconds", minimum=1
         ),

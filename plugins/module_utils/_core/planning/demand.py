@@ -9,7 +9,8 @@ The forecast is a floor, not a promise::
     levels = max(quantiles of the maximum demand over lead time + planning interval,
                  observed now x headroom)
 
-A forecast that could not be made is replaced by what was seen: max(observed, recent
+The observation guards the forecast, so only what is surely seen counts, see :mod:`counting`;
+where there is nothing to guard it counts as it is. A forecast that could not be made is replaced by what was seen: max(observed, recent
 maximum) x headroom. One that did worse than seasonal naive in its own backtest is
 replaced by degrees, see :mod:`trust`.
 
@@ -35,6 +36,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
     expect_number,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.counting import surely_seen
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.replica_floor import (
     Running,
     ScaleIn,
@@ -94,10 +96,11 @@ class ModelDemand:
 
 @dataclass(frozen=True)
 class _Observation:
-    """What is observed now: the sum of what could be read, and whether that was all of it."""
+    """What is observed now: the sum of what could be read, over how long, and whether that was all of it."""
 
     requests_per_second: float | None
     complete: bool
+    seconds: float
 
 
 def planned_demand(
@@ -107,6 +110,7 @@ def planned_demand(
     current: Sequence[Replica],
     *,
     headroom: float = 1.2,
+    observed_seconds: float | Mapping[str, float] = 0.0,
     lead_time_seconds: Mapping[str, float] | None = None,
     planning_interval_seconds: float = 3600,
     hold_scale_in: bool = False,
@@ -125,6 +129,7 @@ def planned_demand(
             forecast's history stand in. A model that is absent here was not measured; with ``{}`` none was.
         current: what runs now.
         headroom: factor on what is observed, at least 1.
+        observed_seconds: over how long ``observed`` was counted, or that by model; 0 takes it as exact.
         lead_time_seconds: measured time from start to first answer per model; the
             catalogue's ``startup_seconds`` where it is not measured.
         planning_interval_seconds: time until the next plan takes over.
@@ -162,7 +167,10 @@ def planned_demand(
             as_of=as_of,
             interval_seconds=planning_interval_seconds,
         )
-        observation = _observation(model.name, measured, signals)
+        counted = observed_seconds.get(model.name, 0.0) if isinstance(observed_seconds, Mapping) else observed_seconds
+        observation = _observation(
+            model.name, measured, signals, expect_number(counted, what="observed_seconds", minimum=0)
+        )
         scale_in = ScaleIn(hold_scale_in, scale_in_hold_seconds, memory.get(model.name), elapsed)
         demands[model.name] = _decide(model, signals, observation, running[model.name], headroom, scale_in)
     return demands, _notes(demands, entries, measured)
@@ -206,7 +214,7 @@ def _signals(
 
 
 def _observation(
-    model: str, measured: Mapping[str, Mapping[str, Any]] | None, signals: Sequence[Signal]
+    model: str, measured: Mapping[str, Mapping[str, Any]] | None, signals: Sequence[Signal], seconds: float
 ) -> _Observation:
     if measured is None:
         values = [signal.latest for signal in signals]
@@ -216,7 +224,7 @@ def _observation(
         values = [reading(value, where=f"observed demand of {name}") for name, value in measured.get(model, {}).items()]
         complete = bool(values) and None not in values
     known = [value for value in values if value is not None]
-    return _Observation(sum(known) if known else None, complete)
+    return _Observation(sum(known) if known else None, complete, seconds)
 
 
 def _decide(
@@ -253,13 +261,15 @@ def _decide(
 
 def _ladder(signals: Sequence[Signal], observation: _Observation, headroom: float) -> tuple[Levels, str, list[str]]:
     """The levels to plan for, which source decides them, and why."""
-    seen = None if observation.requests_per_second is None else observation.requests_per_second * headroom
     levels = summed(signals)
+    rate = observation.requests_per_second
+    sure = surely_seen(rate, observation.seconds) if rate is not None and levels else rate
+    seen = None if sure is None else sure * headroom
     reasons = [signal.reason for signal in signals] or ["no forecast"]
     sources = {signal.source for signal in signals if signal.levels}
     source = "forecast" if "forecast" in sources else min(sources, default="held")
     if seen is not None:
-        words = f"observed {observation.requests_per_second:.4g} requests/s x {headroom:g}"
+        words = f"observed {rate:.4g} requests/s{'' if sure == rate else f', surely {sure:.4g},'} x {headroom:g}"
         if not levels or seen > levels[-1][1]:
             source = "observed"
             words += " decides"

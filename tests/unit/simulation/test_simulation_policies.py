@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import parse_models
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.counting import surely_seen
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.fleet_run import (
     Course,
     Look,
@@ -127,7 +128,7 @@ def test_ours_guards_against_what_no_forecast_knows() -> None:
     history = np.full(3 * 1440, 2.0)
     history[-3:] = 9.0
     seen = Look(3 * 86400.0, 60.0, {"m": Seen(history, 0, 0, 2, 0, PROFILE)})
-    assert Ours({"m": 1.0}, 1.0).wanted(seen)["m"] == math.ceil(9.0 * 1.2)
+    assert Ours({"m": 1.0}, 1.0).wanted(seen)["m"] == math.ceil(surely_seen(9.0, 60.0) * 1.2)
 
 
 def test_a_constant_rate_is_kept_exactly() -> None:

@@ -99,6 +99,8 @@ class FluidStation:
         self._running = [flow.start] * ready
         self._note()
         size = len(flow.requests_per_second)
+        self._edges = flow.start + flow.step_seconds * np.arange(size + 1)
+        self._arrived = np.concatenate([[0.0], np.cumsum(flow.requests_per_second) * flow.step_seconds])
         self.served = np.zeros(size)
         self.stay = np.zeros(size)
         self.wait = np.zeros(size)
@@ -121,10 +123,8 @@ class FluidStation:
 
     def arrived_between(self, begin: float, end: float) -> float:
         """Requests of that time; the rate is constant within a step."""
-        flow = self.flow
-        edges = flow.start + flow.step_seconds * np.arange(len(flow.requests_per_second) + 1)
-        total = np.concatenate([[0.0], np.cumsum(flow.requests_per_second) * flow.step_seconds])
-        return float(np.interp(end, edges, total) - np.interp(begin, edges, total))
+        found = np.interp([begin, end], self._edges, self._arrived)
+        return float(found[1] - found[0])
 
     def set_replicas(self, wanted: int) -> None:
         """As of :class:`station.Station`; what drains is gone after the stay of a request."""

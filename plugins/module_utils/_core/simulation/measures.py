@@ -65,7 +65,7 @@ def measure(stations: Mapping[str, Station], goals: Goals, rates: Mapping[str, f
         raise InputError("no request arrived in the time that is looked at", remedy="Give a longer trace")
     served = np.isfinite(finish)
     response, ttft = (finish - arrival)[served], (first - arrival)[served]
-    itl = (finish - first)[served] / np.maximum(decoded[served], 1.0)
+    itl = (finish[served] - first[served]) / np.maximum(decoded[served], 1.0)
     good = int(((ttft <= goals.ttft_seconds) & (itl <= goals.itl_seconds)).sum())
     seconds = goals.end - goals.tail_seconds - goals.begin
     figures = {

@@ -20,7 +20,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
     ModelDemand,
     planned_demand,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.fleet_run import Look
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.fleet_run import Look, Seen
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.policy_plain import replicas_for
 
 try:
@@ -30,6 +30,7 @@ except ImportError:  # reported by libraries.require before any use
 
 Array = Any
 KIND = "simulated"
+ENOUGH = 100.0  # requests: their count is within 10 % of demand in two of three cases
 
 
 @dataclass
@@ -78,7 +79,8 @@ class Ours:
     """What this collection does: the forecast as a floor, what is observed as a guard, scale-in on hold.
 
     Every ``interval_seconds`` the real planning core gets the real forecast engine's document, at most
-    ``forecast_seconds`` old, and what was observed in the last sample. The level ``quantile`` of the largest demand
+    ``forecast_seconds`` old, and what was observed of late: over the shortest time in which enough requests
+    came to tell demand from chance, at most ``interval_seconds``. The level ``quantile`` of the largest demand
     over start-up and interval, or the observed demand x ``headroom`` if that is more, is divided by the rate of a
     replica; the floor of the scale-in hold is kept. All replicas of a model are alike here, so the solver of
     ``capacity_plan`` has nothing left to choose and is not run.
@@ -112,9 +114,10 @@ class Ours:
         demands, _notes = planned_demand(
             models,
             self._forecast(look) if self.use_forecast else None,
-            _observed(look),
+            self._observed(look),
             [one for name, seen in look.models.items() for one in _running(name, seen.ready + seen.starting)],
             headroom=self.headroom if self.use_guard else 1.0,
+            observed_seconds={name: self._counted(seen, look) * look.step_seconds for name, seen in look.models.items()},
             planning_interval_seconds=self.interval_seconds,
             as_of=as_of,
             scale_in_hold_seconds=self.hold_seconds,
@@ -127,6 +130,24 @@ class Ours:
             "demand": {name: demand.as_record() for name, demand in demands.items()},
         }
         return {name: self._replicas(demand) for name, demand in demands.items()}
+
+    def _counted(self, seen: Seen, look: Look) -> int:
+        """How many of the last samples are looked at: until :data:`ENOUGH` requests, at most one interval."""
+        most = max(1, round(self.interval_seconds / look.step_seconds))
+        counts = np.cumsum(seen.requests_per_second[: -most - 1 : -1]) * look.step_seconds
+        return int(np.searchsorted(counts, ENOUGH)) + 1 if len(counts) and counts[-1] >= ENOUGH else most
+
+    def _observed(self, look: Look) -> dict[str, float]:
+        """The mean rate of late, and what it would take to empty the queue within two samples.
+
+        The gateway counts what is queued as demand too: it has arrived and is not served.
+        """
+        found = {}
+        for name, seen in look.models.items():
+            samples = seen.requests_per_second[-self._counted(seen, look) :]
+            if len(samples):
+                found[name] = float(samples.mean()) + seen.queued / (2.0 * look.step_seconds)
+        return found
 
     def _replicas(self, demand: ModelDemand) -> int:
         wanted = self.quantile if self.use_quantile else 0.5
@@ -165,18 +186,6 @@ class Ours:
             series.append(Series(name, end - whole * self.grid_seconds, self.grid_seconds, values))
         levels = tuple(sorted({0.5, 0.9, 0.95, self.quantile}))
         return forecast_series(series, ForecastOptions(ahead, levels, window_steps=window))
-
-
-def _observed(look: Look) -> dict[str, float]:
-    """The last sample of each model, and what it would take to empty the queue within two samples.
-
-    The gateway counts what is queued as demand too: it has arrived and is not served.
-    """
-    found = {}
-    for name, seen in look.models.items():
-        if len(seen.requests_per_second):
-            found[name] = float(seen.requests_per_second[-1]) + seen.queued / (2.0 * look.step_seconds)
-    return found
 
 
 def _running(model: str, count: int) -> list[Replica]:

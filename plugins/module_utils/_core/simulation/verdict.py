@@ -1,0 +1,83 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""What a comparison says, in plain words: what ours is worth, and when a fixed fleet is the better choice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Figures = Mapping[str, Mapping[str, Mapping[str, float]]]
+NAMES = {
+    "modelops": "modelops",
+    "static_peak": "a fixed fleet for the peak",
+    "static_mean": "a fixed fleet for the mean",
+    "person": "a person by day",
+    "hpa": "HPA on utilisation",
+    "keda": "KEDA on queue length",
+    "kpa": "KPA on concurrency",
+    "planner": "a Dynamo-like planner",
+    "foresight": "perfect foresight",
+}
+AS_GOOD = 0.001  # of the share that is answered in time
+WORTH_IT = 0.05  # of the accelerator-hours: less is not worth that capacity changes at all
+
+
+def verdict(document: Mapping[str, Any]) -> list[str]:
+    """A few sentences; the first is the answer."""
+    figures: Figures = document["policies"]
+    if "modelops" not in figures:
+        return ["modelops was not among the policies, so there is nothing to hold against it."]
+    said = []
+    if "static_peak" in figures:
+        said.append(_against_fixed(figures))
+    rivals = [name for name in figures if name not in ("modelops", "static_peak", "static_mean", "foresight")]
+    as_good = [name for name in rivals if _share(figures, name) >= _share(figures, "modelops") - AS_GOOD]
+    if as_good:
+        best = min(as_good, key=lambda name: (_hours(figures, name), name))
+        said.append(f"Of the others that answer as many in time, {NAMES[best]} takes {_more_or_less(figures, best)}.")
+    elif rivals:
+        said.append(f"None of the {len(rivals)} other policies that adapt answers as many in time.")
+    if "foresight" in figures:
+        saved = 1.0 - _hours(figures, "foresight") / max(_hours(figures, "modelops"), 1e-12)
+        if saved > 0:
+            said.append(f"Perfect foresight of the demand would save another {saved:.0%}.")
+    return said
+
+
+def _against_fixed(figures: Figures) -> str:
+    ours, fixed = _hours(figures, "modelops"), _hours(figures, "static_peak")
+    fewer = 1.0 - ours / max(fixed, 1e-12)
+    in_time = (
+        f"modelops answers {_share(figures, 'modelops'):.2%} of the requests in time, the fixed fleet"
+        f" {_share(figures, 'static_peak'):.2%}"
+    )
+    as_good = _share(figures, "modelops") >= _share(figures, "static_peak") - AS_GOOD
+    if fewer >= WORTH_IT and as_good:
+        return f"modelops would have used {fewer:.0%} fewer accelerator-hours than {NAMES['static_peak']}; {in_time}."
+    if fewer >= WORTH_IT:
+        return (
+            f"modelops would have used {fewer:.0%} fewer accelerator-hours than {NAMES['static_peak']}, and answered"
+            f" fewer in time: {in_time}. Where that matters more than the hours, keep the fixed fleet."
+        )
+    return (
+        f"On this demand a fixed fleet is the better choice: changing capacity would have saved"
+        f" {max(fewer, 0.0):.0%} of the accelerator-hours, which is not worth the changes; {in_time}."
+    )
+
+
+def _more_or_less(figures: Figures, name: str) -> str:
+    ratio = _hours(figures, name) / max(_hours(figures, "modelops"), 1e-12) - 1.0
+    if abs(ratio) < 0.005:
+        return "the same accelerator-hours"
+    return f"{abs(ratio):.0%} {'more' if ratio > 0 else 'fewer'} accelerator-hours than modelops"
+
+
+def _hours(figures: Figures, name: str) -> float:
+    return figures[name]["accelerator_hours"]["mean"]
+
+
+def _share(figures: Figures, name: str) -> float:
+    return figures[name]["deadline_share"]["mean"]

@@ -1,0 +1,86 @@
+"""The whole comparison on demand with a known answer, its words and its page."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.modules import fleet_simulation
+
+MODELS = {
+    "chat": {
+        "engine": "command",
+        "accelerators": 1,
+        "capacity": {"h100": {"requests_per_second": 0.1, "service_time_seconds": 40}},
+        "startup_seconds": 120,
+    }
+}
+
+
+def history(path: Path, rates: Any) -> str:
+    moments = np.datetime64("2026-01-05T00:00:00") + np.arange(len(rates)) * np.timedelta64(600, "s")
+    rows = [f"chat,{moment}Z,{rate:.4f}" for moment, rate in zip(moments, rates)]
+    path.write_text("series,timestamp,value\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def params(src: str, **more: Any) -> dict[str, Any]:
+    defaults = {name: spec.get("default") for name, spec in fleet_simulation.ARGUMENT_SPEC.items()}
+    return {**defaults, "src": src, "models": MODELS, "accelerator_type": "h100", "days": 1.0, "seeds": 1, **more}
+
+
+def daily(days: int) -> Any:
+    """From 0.05 to 0.45 requests/s and back, every day."""
+    return 0.25 - 0.2 * np.cos(2 * np.pi * np.arange(days * 144) / 144)
+
+
+def test_a_daily_wave_is_worth_following(tmp_path: Path) -> None:
+    asked = params(
+        history(tmp_path / "h.csv", daily(8)), policies=["modelops", "static_peak", "static_mean", "foresight"]
+    )
+    found = fleet_simulation.execute(asked, False, False)
+    hours = {name: figures["accelerator_hours"]["mean"] for name, figures in found["policies"].items()}
+    share = {name: figures["deadline_share"]["mean"] for name, figures in found["policies"].items()}
+    assert found["fidelity"] == "requests"
+    assert hours["static_peak"] == pytest.approx(5 * 24.0)
+    assert hours["modelops"] < 0.85 * hours["static_peak"]
+    assert share["modelops"] > 0.995
+    assert share["static_mean"] < share["modelops"]
+    assert found["verdict"][0].startswith("modelops would have used ")
+
+
+def test_flat_demand_is_better_served_by_a_fixed_fleet(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    asked = params(
+        history(tmp_path / "h.csv", np.full(4 * 144, 0.28)),
+        policies=["modelops", "static_peak"],
+        fidelity="fluid",
+        page_dest=str(page),
+    )
+    looked = fleet_simulation.execute(asked, True, False)
+    assert looked["changed"] is True
+    assert not page.exists()
+    found = fleet_simulation.execute(asked, False, False)
+    assert found["fidelity"] == "fluid"
+    assert found["verdict"][0].startswith("On this demand a fixed fleet is the better choice")
+    content = page.read_bytes()
+    HTMLParser().feed(content.decode("utf-8"))
+    assert b"<script" not in content
+    assert content.count(b"<svg") == 2
+    assert fleet_simulation.execute(asked, False, False)["changed"] is False
+    assert page.read_bytes() == content
+
+
+def test_what_cannot_be_simulated_is_said(tmp_path: Path) -> None:
+    src = history(tmp_path / "h.csv", daily(1))
+    with pytest.raises(InputError, match="leaves nothing before"):
+        fleet_simulation.execute(params(src), False, False)
+    with pytest.raises(InputError, match="no capacity of it on l40s"):
+        fleet_simulation.execute(params(src, days=0.5, accelerator_type="l40s"), False, False)
+    with pytest.raises(InputError, match="no series of the history"):
+        fleet_simulation.execute(params(src, models={"other": MODELS["chat"]}), False, False)

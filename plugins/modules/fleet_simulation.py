@@ -95,7 +95,8 @@ options:
     type: float
     default: 1
   accelerators:
-    description: How many accelerators there are; without it, as many as are asked for.
+    description: How many accelerators there are, so also what if a zone were lost or hosts were added. Without it, twice what a
+        fixed fleet for the peak takes.
     type: float
   title:
     description: The title of the page.

@@ -72,8 +72,17 @@ def test_flat_demand_is_better_served_by_a_fixed_fleet(tmp_path: Path) -> None:
     HTMLParser().feed(content.decode("utf-8"))
     assert b"<script" not in content
     assert content.count(b"<svg") == 2
+    assert b"There are 6 accelerators" in content  # the peak takes 3, the stock is twice that
     assert fleet_simulation.execute(asked, False, False)["changed"] is False
     assert page.read_bytes() == content
+
+
+def test_no_policy_has_more_than_the_stock(tmp_path: Path) -> None:
+    """Two replicas of 0.1 requests/s for a mean of 0.25: all that run, and most are late."""
+    asked = params(history(tmp_path / "h.csv", daily(3)), policies=["modelops"], accelerators=2.0, fidelity="fluid")
+    figures = fleet_simulation.execute(asked, False, False)["policies"]["modelops"]
+    assert figures["accelerator_hours"]["mean"] <= 2 * 24.0
+    assert figures["deadline_share"]["mean"] < 0.6
 
 
 def test_what_cannot_be_simulated_is_said(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.s
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.verdict import NAMES
 
 WIDTH, HEIGHT, MOST_POINTS = 900, 150, 600
+ROOM = 1.6  # of the largest demand: capacity beyond is cut off, so that the others can be read
 DASH = "\u2014"
 CURVES = """
 svg { width: 100%; height: 150px; display: block; border-bottom: 1px solid var(--line) }
@@ -37,6 +38,7 @@ COLUMNS = (
     Column("Policy"),
     Column("Accelerator-hours", True),
     Column("In time", True),
+    Column("Frontier"),
     Column("Mean response", True),
     Column("P99 response", True),
     Column("Lost", True),
@@ -50,6 +52,7 @@ HOW = (
     " Accelerator-hours include starting and draining.",
     "The policies of Kubernetes, Knative and the planner run with the defaults that their documentation gives. A fleet"
     " that is tuned to its demand does better than these.",
+    "On the frontier is a policy that no other beats at accelerator-hours without answering fewer in time.",
     "A shortfall is demand beyond what the ready replicas sustain, summed over models, by the minute.",
 )
 
@@ -83,11 +86,13 @@ def render(document: Mapping[str, Any], verdict: Sequence[str], *, title: str) -
 
 def _table(document: Mapping[str, Any]) -> str:
     rows = []
+    best = _frontier(document["policies"])
     for name, figures in document["policies"].items():
         cells: list[Cell | str] = [
             escape(NAMES[name]),
             _with_interval(figures["accelerator_hours"], "", 1),
             _with_interval(figures["deadline_share"], " %", 2, 100.0),
+            ("the limit" if name == "foresight" else "yes" if name in best else DASH),
             _with_interval(figures["mean_response_seconds"], " s", 2),
             _with_interval(figures.get("p99_response_seconds"), " s", 2),
             _with_interval(figures.get("lost"), "", 0),
@@ -99,6 +104,20 @@ def _table(document: Mapping[str, Any]) -> str:
         rows.append(("", cells))
     note = f"In time is within {document['deadline_seconds']:.4g} s. Behind \u00b1 is half of the 95 % interval over seeds."
     return table("What each policy served and what it took", COLUMNS, rows, note=note)
+
+
+def _frontier(policies: Mapping[str, Any]) -> set[str]:
+    """Those that no other beats at hours or share in time without losing at the other; foresight is out of the contest."""
+    places = {
+        name: (one["accelerator_hours"]["mean"], -one["deadline_share"]["mean"])
+        for name, one in policies.items()
+        if name != "foresight"
+    }
+    return {
+        name
+        for name, place in places.items()
+        if not any(other != place and other[0] <= place[0] and other[1] <= place[1] for other in places.values())
+    }
 
 
 def _with_interval(figure: Mapping[str, float] | None, unit: str, digits: int, factor: float = 1.0) -> Cell | str:
@@ -113,7 +132,8 @@ def _with_interval(figure: Mapping[str, float] | None, unit: str, digits: int, f
 def _curves(document: Mapping[str, Any]) -> str:
     demand = document["demand"]
     width = max(1, math.ceil(len(demand) / MOST_POINTS))
-    top = max([max(demand), *(max(course) for course in document["capacity"].values())]) or 1.0
+    most = max([max(demand), *(max(course) for course in document["capacity"].values())]) or 1.0
+    top = min(most, ROOM * max(demand)) or most
     drawn = []
     for name, course in document["capacity"].items():
         paths = _path(_thinned(demand, width), top, closed=True) + _path(_thinned(course, width), top, closed=False)
@@ -122,7 +142,8 @@ def _curves(document: Mapping[str, Any]) -> str:
             "svg", paths, viewBox=f"0 0 {WIDTH} {HEIGHT}", preserveAspectRatio="none", role="img", aria_label=said
         )
         drawn.append(element("section", element("h3", escape(NAMES[name])) + chart, class_="card"))
-    legend = f"Filled: demand. Dashed: what the ready replicas sustain. The top is {top:.4g} requests/s."
+    legend = f"Filled: demand. Dashed: what the ready replicas sustain. The top is {top:.4g} requests/s"
+    legend += "." if top == most else f"; what lies above it, up to {most:.4g}, is cut off."
     return element("p", escape(legend), class_="why") + "".join(drawn)
 
 
@@ -133,7 +154,7 @@ def _thinned(values: Sequence[float], width: int) -> list[float]:
 
 def _path(values: Sequence[float], top: float, *, closed: bool) -> str:
     across = WIDTH / len(values)
-    heights = [HEIGHT - value / top * (HEIGHT - 6) for value in values]
+    heights = [HEIGHT - min(value / top, 1.0) * (HEIGHT - 6) for value in values]
     steps = "".join(f"V{height:.1f}H{(number + 1) * across:.1f}" for number, height in enumerate(heights))
     line = f"M0 {HEIGHT}{steps}V{HEIGHT}Z" if closed else f"M0 {heights[0]:.1f}{steps}"
     return element("path", d=line, class_="demand" if closed else "capacity")
@@ -144,4 +165,5 @@ def _how(document: Mapping[str, Any]) -> list[str]:
         first = "Request by request: Poisson arrivals within a step of the history, exponential service times, a queue at the gateway."
     else:
         first = "As a fluid: the mean number of requests in the system follows demand and capacity; no single request is known."
-    return [first, *HOW]
+    stock = f"There are {document['accelerators']:g} accelerators; no policy can have more."
+    return [first, stock, *HOW]

@@ -62,6 +62,7 @@ MOST_REQUESTS = 2_000_000  # request by request, over all seeds and policies; be
 POLICIES = ("modelops", "static_peak", "static_mean", "person", "hpa", "keda", "kpa", "planner", "foresight")
 FIDELITIES = ("auto", "requests", "fluid")
 PEAK_LEVEL = 0.99
+STOCK = 2.0
 PATIENCE = 7.0  # exp(-7): of exponential service times one in a thousand is longer
 
 
@@ -71,7 +72,8 @@ class Question:
 
     ``accelerator_type``: what every replica runs on. ``deadline_seconds``: a request should be answered by
     then; None takes :data:`PATIENCE` times the service time of the slowest model. ``demand_factor`` and
-    ``startup_factor``: what if. ``accelerators``: the stock.
+    ``startup_factor``: what if. ``accelerators``: the stock; None takes :data:`STOCK` times what a fixed fleet for the
+    peak takes, since no autoscaler can start what is not there.
     """
 
     accelerator_type: str
@@ -82,7 +84,7 @@ class Question:
     deadline_seconds: float | None = None
     demand_factor: float = 1.0
     startup_factor: float = 1.0
-    accelerators: float = math.inf
+    accelerators: float | None = None
     interval_seconds: float = 300.0
     quantile: float = 0.95
 
@@ -159,7 +161,9 @@ def prepare(series: Sequence[Series], models: Sequence[Model], question: Questio
                 remedy="Replay fewer days, or give a longer history",
             )
         if len(present) < len(one):
-            warnings.append(f"{one.name}: {len(one) - len(present)} steps without a value are filled by a straight line")
+            warnings.append(
+                f"{one.name}: {len(one) - len(present)} steps without a value are filled by a straight line"
+            )
         values = np.interp(np.arange(len(one)), present, one.values[present]) * question.demand_factor
         cases[one.name] = _case(known[one.name], values, steps, question)
     absent = sorted(set(known) - set(cases))
@@ -206,6 +210,7 @@ def compare(replay: Replay, question: Question) -> dict[str, Any]:
         "step_seconds": replay.step_seconds,
         "fidelity": "requests" if single else "fluid",
         "deadline_seconds": deadline,
+        "accelerators": _stock(replay, question),
         "requests": expected,
         "warnings": list(replay.warnings),
     }
@@ -217,10 +222,11 @@ def make(name: str, replay: Replay, question: Question) -> ScalingPolicy:
     rates = {model: case.rate for model, case in cases.items()}
     places = {model: case.profile.max_batch for model, case in cases.items()}
     if name == "static_peak":
-        peaks = {model: float(np.quantile(case.before, PEAK_LEVEL)) for model, case in cases.items()}
-        return Static({model: replicas_for(peak, rates[model], 1) for model, peak in peaks.items()})
+        return Static(peak_replicas(replay))
     if name == "static_mean":
-        return Static({model: replicas_for(float(case.before.mean()), rates[model], 1) for model, case in cases.items()})
+        return Static(
+            {model: replicas_for(float(case.before.mean()), rates[model], 1) for model, case in cases.items()}
+        )
     if name == "foresight":
         return Hindsight({model: case.replayed for model, case in cases.items()}, 0.0, replay.step_seconds, rates)
     if name == "person":
@@ -243,6 +249,21 @@ def make(name: str, replay: Replay, question: Question) -> ScalingPolicy:
     )
 
 
+def peak_replicas(replay: Replay) -> dict[str, int]:
+    """By model, the replicas that carry the 99 % quantile of the demand before."""
+    return {
+        name: replicas_for(float(np.quantile(case.before, PEAK_LEVEL)), case.rate, 1)
+        for name, case in replay.cases.items()
+    }
+
+
+def _stock(replay: Replay, question: Question) -> float:
+    if question.accelerators is not None:
+        return question.accelerators
+    peak = peak_replicas(replay)
+    return STOCK * sum(count * replay.cases[name].profile.accelerators for name, count in peak.items())
+
+
 class _AtClock:
     """A policy that goes by the time of day, told it."""
 
@@ -261,7 +282,7 @@ def _run(
     sample = min(SAMPLE_SECONDS, replay.step_seconds)
     repeat = max(1, round(replay.step_seconds / sample))
     before = {name: np.repeat(case.before, repeat) for name, case in replay.cases.items()}
-    course = Course(0.0, replay.seconds, sample, question.accelerators, before=before)
+    course = Course(0.0, replay.seconds, sample, _stock(replay, question), before=before)
     rates = {name: case.rate for name, case in replay.cases.items()}
     ready = {name: replicas_for(float(case.before[-1]), case.rate, 1) for name, case in replay.cases.items()}
     stations: dict[str, Any] = {}

@@ -117,7 +117,9 @@ class Ours:
             self._observed(look),
             [one for name, seen in look.models.items() for one in _running(name, seen.ready + seen.starting)],
             headroom=self.headroom if self.use_guard else 1.0,
-            observed_seconds={name: self._counted(seen, look) * look.step_seconds for name, seen in look.models.items()},
+            observed_seconds={
+                name: self._counted(seen, look) * look.step_seconds for name, seen in look.models.items()
+            },
             planning_interval_seconds=self.interval_seconds,
             as_of=as_of,
             scale_in_hold_seconds=self.hold_seconds,

@@ -94,6 +94,10 @@ options:
     description: What if a replica took this many times as long to start.
     type: float
     default: 1
+  lost_share:
+    description: What if this share of the replicas that are ready died at the busiest moment, as when a zone is lost.
+    type: float
+    default: 0
   accelerators:
     description: How many accelerators there are, so also what if a zone were lost or hosts were added. Without it, twice what a
         fixed fleet for the peak takes.
@@ -182,6 +186,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "deadline_seconds": {"type": "float"},
     "demand_factor": {"type": "float", "default": 1},
     "startup_factor": {"type": "float", "default": 1},
+    "lost_share": {"type": "float", "default": 0},
     "accelerators": {"type": "float"},
     "title": {"type": "str", "default": "Policies compared"},
     "page_dest": {"type": "path"},
@@ -198,8 +203,8 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.comparison import (
         compare,
         prepare,
-        question_of,
     )
+    from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.question import question_of
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.verdict import verdict
 
     question = question_of(params)

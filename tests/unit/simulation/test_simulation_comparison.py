@@ -85,6 +85,20 @@ def test_no_policy_has_more_than_the_stock(tmp_path: Path) -> None:
     assert figures["deadline_share"]["mean"] < 0.6
 
 
+def test_a_lost_zone_is_felt_and_replaced(tmp_path: Path) -> None:
+    """Half of the replicas die at noon with all they hold, and are started anew at the next look."""
+    src = history(tmp_path / "h.csv", daily(3))
+    policies = ["modelops", "static_peak"]
+    whole, lost = (
+        fleet_simulation.execute(params(src, policies=policies, lost_share=share), False, False)["policies"]
+        for share in (0.0, 0.5)
+    )
+    for name in policies:
+        assert lost[name]["deadline_share"]["mean"] < whole[name]["deadline_share"]["mean"]
+        assert lost[name]["lost"]["mean"] > 0
+        assert lost[name]["starts"]["mean"] > whole[name]["starts"]["mean"]
+
+
 def test_what_cannot_be_simulated_is_said(tmp_path: Path) -> None:
     src = history(tmp_path / "h.csv", daily(1))
     with pytest.raises(InputError, match="leaves nothing before"):

@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_number
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Model
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history.series import Series
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.fleet_run import (
     Course,
+    Failure,
     ScalingPolicy,
     run_policy,
 )
@@ -47,6 +47,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulati
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.policy_reactive import Hpa, Keda, Kpa
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.profile import Profile
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.profile_sources import from_catalogue
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.question import (
+    FIDELITIES,
+    PATIENCE,
+    POLICIES,
+    STOCK,
+    Question,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.station import Requests, Station
 
 try:
@@ -59,57 +66,7 @@ DAY_SECONDS = 86_400.0
 SAMPLE_SECONDS = 60.0
 OUTPUT_TOKENS = 2.0  # one token of work: its step time is the service time
 MOST_REQUESTS = 2_000_000  # request by request, over all seeds and policies; beyond it auto takes the fluid
-POLICIES = ("modelops", "static_peak", "static_mean", "person", "hpa", "keda", "kpa", "planner", "foresight")
-FIDELITIES = ("auto", "requests", "fluid")
 PEAK_LEVEL = 0.99
-STOCK = 2.0
-PATIENCE = 7.0  # exp(-7): of exponential service times one in a thousand is longer
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked.
-
-    ``accelerator_type``: what every replica runs on. ``deadline_seconds``: a request should be answered by
-    then; None takes :data:`PATIENCE` times the service time of the slowest model. ``demand_factor`` and
-    ``startup_factor``: what if. ``accelerators``: the stock; None takes :data:`STOCK` times what a fixed fleet for the
-    peak takes, since no autoscaler can start what is not there.
-    """
-
-    accelerator_type: str
-    days: float = 2.0
-    policies: Sequence[str] = POLICIES
-    fidelity: str = "auto"
-    seeds: int = 5
-    deadline_seconds: float | None = None
-    demand_factor: float = 1.0
-    startup_factor: float = 1.0
-    accelerators: float | None = None
-    interval_seconds: float = 300.0
-    quantile: float = 0.95
-
-
-def question_of(params: Mapping[str, Any]) -> Question:
-    """What the options of ``fleet_simulation`` ask.
-
-    Raises:
-        InputError: the first option that is out of range.
-    """
-
-    def number(name: str, least: float, most: float = math.inf) -> float:
-        return expect_number(params[name], what=name, minimum=least, maximum=most)
-
-    given = {name: params[name] for name in ("deadline_seconds", "accelerators") if params.get(name) is not None}
-    return Question(
-        accelerator_type=params["accelerator_type"],
-        days=number("days", 0.1, 60),
-        policies=list(dict.fromkeys(params["policies"])),
-        fidelity=params["fidelity"],
-        seeds=int(number("seeds", 1, 100)),
-        demand_factor=number("demand_factor", 1e-3, 1e3),
-        startup_factor=number("startup_factor", 0, 1e3),
-        **{name: expect_number(value, what=name, minimum=1e-3) for name, value in given.items()},
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,6 +221,13 @@ def _stock(replay: Replay, question: Question) -> float:
     return STOCK * sum(count * replay.cases[name].profile.accelerators for name, count in peak.items())
 
 
+def _failures(replay: Replay, question: Question) -> list[Failure]:
+    """In the middle of the busiest step of all models together."""
+    busiest = int(np.argmax(sum(case.replayed / case.rate for case in replay.cases.values())))
+    moment = (busiest + 0.5) * replay.step_seconds
+    return [Failure(moment, name, question.lost_share) for name in sorted(replay.cases) if question.lost_share > 0]
+
+
 class _AtClock:
     """A policy that goes by the time of day, told it."""
 
@@ -282,7 +246,7 @@ def _run(
     sample = min(SAMPLE_SECONDS, replay.step_seconds)
     repeat = max(1, round(replay.step_seconds / sample))
     before = {name: np.repeat(case.before, repeat) for name, case in replay.cases.items()}
-    course = Course(0.0, replay.seconds, sample, _stock(replay, question), before=before)
+    course = Course(0.0, replay.seconds, sample, _stock(replay, question), _failures(replay, question), before)
     rates = {name: case.rate for name, case in replay.cases.items()}
     ready = {name: replicas_for(float(case.before[-1]), case.rate, 1) for name, case in replay.cases.items()}
     stations: dict[str, Any] = {}

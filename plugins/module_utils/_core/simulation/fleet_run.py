@@ -14,6 +14,7 @@ to what is left; replicas that drain hold theirs until they are gone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -87,10 +88,11 @@ class ScalingPolicy(Protocol):
 
 @dataclass(frozen=True)
 class Failure:
-    """The oldest ready replica of a model dies at that moment."""
+    """The oldest ready replica of a model dies at that moment; or of all that are ready this ``share``, rounded up."""
 
     moment: float
     model: str
+    share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,8 @@ def _pass_time(stations: Mapping[str, Serving], until: float, failures: list[Fai
     while left and left[0].moment <= until:
         failure = left.pop(0)
         stations[failure.model].run_until(failure.moment)
-        stations[failure.model].fail()
+        for _number in range(max(1, math.ceil(failure.share * stations[failure.model].ready))):
+            stations[failure.model].fail()
     for station in stations.values():
         station.run_until(until)
     return left

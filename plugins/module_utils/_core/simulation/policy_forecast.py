@@ -186,7 +186,7 @@ class Ours:
             values = known[len(known) - whole * width :].reshape(whole, width).mean(axis=1)
             end = self.epoch + look.moment - late * look.step_seconds
             series.append(Series(name, end - whole * self.grid_seconds, self.grid_seconds, values))
-        levels = tuple(sorted({0.5, 0.9, 0.95, self.quantile}))
+        levels = tuple(sorted({0.5, 0.75, 0.9, 0.95, self.quantile}))
         return forecast_series(series, ForecastOptions(ahead, levels, window_steps=window))
 
 

@@ -25,6 +25,7 @@ MINIMUM_VERSIONS: dict[str, tuple[str, str]] = {
     "holidays": ("holidays", "0.50"),
     "joblib": ("joblib", "1.3"),
     "numpy": ("numpy", "1.26"),
+    "optuna": ("optuna", "4.0"),
     "ortools": ("ortools", "9.12"),
     "plotly": ("plotly", "6.0"),
     "pyarrow": ("pyarrow", "16"),

@@ -22,6 +22,7 @@ HEAVY = {
     "torch",
     "sklearn",
     "holidays",
+    "optuna",
     "dask",
     "distributed",
 }

@@ -11,6 +11,7 @@ the first token and the pace are seen. Standard library only: it runs on serving
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import random
 import ssl
@@ -87,7 +88,7 @@ class Sender:
                 f"{target.url!r} is no address of a server", where="url", remedy="Like http://127.0.0.1:8100"
             )
         self._local = threading.local()
-        self._number = 0
+        self._numbers = itertools.count(1)
         self._pool = ThreadPoolExecutor(max_workers=most_at_once)
 
     def close(self) -> None:
@@ -108,9 +109,28 @@ class Sender:
         answers = [future.result() for future in futures]
         return [answer for moment, answer in zip(due, answers) if moment >= settle_seconds]
 
+    def closed(self, at_once: int, seconds: float, settle_seconds: float = 0.0) -> tuple[list[Sample], float]:
+        """``at_once`` clients that each send the next request when the last is answered, and the seconds over
+        which the returned ones were answered; those answered before ``settle_seconds`` are left out."""
+        began = time.monotonic()
+
+        def client() -> list[tuple[float, Sample]]:
+            found = []
+            while time.monotonic() - began < seconds:
+                sample = self._send(self._next(), time.monotonic())
+                found.append((time.monotonic() - began, sample))
+                if sample.status == 0:
+                    time.sleep(0.2)
+            return found
+
+        futures = [self._pool.submit(client) for _client in range(at_once)]
+        answers = [one for future in futures for one in future.result()]
+        kept = [sample for moment, sample in answers if settle_seconds <= moment <= seconds]
+        return kept, seconds - settle_seconds
+
     def _next(self) -> int:
-        self._number += 1
-        return self._number
+        # Shared by all threads; next() of a count is one step of the interpreter.
+        return next(self._numbers)
 
     def _send(self, number: int, due: float) -> Sample:
         for attempt in (0, 1):

@@ -269,6 +269,19 @@ def test_a_host_that_vanished_stops_the_apply_before_anything_moves(fleet: Fleet
     assert fleet.running() == before
 
 
+def test_a_gateway_that_was_never_set_up_stops_the_apply_before_anything_moves(fleet: Fleet) -> None:
+    hosts = {**HOSTS, "gw1": {"modelops_gateway": True, "gateway_config_dir": str(fleet.root / "gw1" / "gateway")}}
+    fleet.write_inventory("with_gateway.yml", hosts=hosts)
+    before = fleet.running()
+    run = fleet.play("apply", inventory="with_gateway.yml", apply_plan_max_age_seconds=0, deploy_bind_address="0.0.0.0")
+    assert run.code != 0
+    said = " ".join(run.output.split())
+    assert "gw1 has never been set up" in said and "Run the playbook modelops.datacenter.gateway first" in said
+    assert fleet.running() == before
+    # The lock was given up: nobody has to wait for its lease.
+    assert fleet.play("apply", apply_plan_max_age_seconds=0, fleet_lock_wait_seconds=0).code == 0
+
+
 @pytest.mark.parametrize(
     "content", ["", "not ours", '{"kind": "host", "replicas": [{"slot"'], ids=["empty", "text", "cut"]
 )

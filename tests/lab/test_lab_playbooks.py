@@ -25,7 +25,7 @@ from lab_fleet import LabFleet, assert_same, why_not  # noqa: E402
 pytestmark = [pytest.mark.systemd, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "can run")]
 
 SERVING = ("lab-a1", "lab-b1")
-HOSTS = (*SERVING, "lab-gw1")
+HOSTS = (*SERVING, "lab-gw1", "lab-mon1")
 LOCK = next((ROOT / "roles/provision/files").glob("llama_cpp-*.lock"))
 VERSION = LOCK.stem.partition("-")[2]
 MODELS = {
@@ -48,8 +48,10 @@ PROVISION = (
     ("provision_firewall", True),
 )
 # In the order in which they are first run.
-PLAYBOOKS = ("provision", "gateway", "plan", "apply", "site", "upgrade")
-FLAGS = {"upgrade": ("-e", "upgrade_model=chat")}
+PLAYBOOKS = (
+    "provision", "gateway", "plan", "apply", "site", "upgrade", "monitoring", "watch", "answer_alerts", "remediate",
+)  # fmt: skip
+FLAGS = {"upgrade": ("-e", "upgrade_model=chat"), "remediate": ("-e", '{"remediate_alerts": []}')}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def fleet() -> Iterator[LabFleet]:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one test session at a time
         try:
             lab.down()  # what an aborted session left
-            lab.up(2, "--gateway")
+            lab.up(2, "--gateway", "--monitoring")
             make_share(lab.share)
             yield lab
         finally:

@@ -35,7 +35,7 @@ GATEWAY, MONITOR = "lab-gw1", "lab-mon1"
 EVERYBODY = (*HOSTS, GATEWAY, MONITOR)
 WANTED, REPLICA_RATE, RATE, STREAM_RATE = 4, 4.5, 8.0, 0.2
 MEBIBYTES, STATES_PORT, EXPORTER_PORT = 768, 9797, 9400
-LOCK = Path("/tmp/lab.lock")
+LOCK = Path(os.environ.get("MODELOPS_LAB_LOCK", "/tmp/lab.lock"))
 BASE = replicas(4, 1)
 # Said in the results: what differs from the role's defaults. Shorter holds, so that a table is made in an evening; and low
 # objectives, since an hour with dozens of faults uses up the budget of any real one.
@@ -57,6 +57,11 @@ ExecStart=/usr/bin/python3 /srv/lab/pretended_accelerators.py {EXPORTER_PORT}
 [Install]
 WantedBy=multi-user.target
 """
+# A unit, since a search for the process by its name would find the shell that searches.
+START_STATES = (
+    "systemctl is-active -q lab-states || systemd-run -q --collect --unit lab-states"
+    f" python3 /srv/lab/gateway_states.py {MODEL} {STATES_PORT} 14400"
+)
 BLOCKED = (
     "nft add table inet cut; nft add chain inet cut out '{ type filter hook output priority 0; }';"
     f" nft add rule inet cut out tcp dport {PORT} reject with tcp reset"
@@ -277,8 +282,10 @@ class FaultLab(Rig):
         for host in EVERYBODY:
             self._lab("podman", "unpause", self.container(host), timeout=60, check=False)
         self.watch_hosts()
-        running = f"pgrep -f gateway_states.py || (setsid python3 /srv/lab/gateway_states.py {MODEL} {STATES_PORT} 14400 >/dev/null 2>&1 &)"
-        self.sh(GATEWAY, running)
+        self.sh(GATEWAY, START_STATES)
+        until(
+            lambda: get(f"http://{self.address(GATEWAY)}:{STATES_PORT}/-1"), 60, "the states of the gateway's servers"
+        )
         self.alerts = Alerts(self.address(MONITOR))
         self.listener = Listener(self.directory, self.inventory, self.own_address, self.settings())
         until(self.listener.ready, 120, "the rulebook")

@@ -37,13 +37,15 @@ WANTED, REPLICA_RATE, RATE, STREAM_RATE = 4, 4.5, 8.0, 0.2
 MEBIBYTES, STATES_PORT, EXPORTER_PORT = 768, 9797, 9400
 LOCK = Path(os.environ.get("MODELOPS_LAB_LOCK", "/tmp/lab.lock"))
 BASE = replicas(4, 1)
-# Said in the results: what differs from the role's defaults. Shorter holds, so that a table is made in an evening; and low
-# objectives, since an hour with dozens of faults uses up the budget of any real one.
+# Said in the results: what differs from the role's defaults. Shorter holds, so that a table is made in an evening; low
+# objectives, since an hour with dozens of faults uses up the budget of any real one; and a short memory for servers that go
+# down again and again, since each fault here is on the same host and is meant to be the first in a long time.
 SETTINGS: dict[str, Any] = {
     "gateway_slow_start_seconds": 5,
     "monitoring_rules": {
         "cpu_hold_seconds": 60,
         "queue_hold_seconds": 60,
+        "flapping_window_seconds": 300,
         "availability_objective": 0.9,
         "completeness_objective": 0.9,
     },
@@ -142,6 +144,11 @@ class FaultLab(Rig):
         (self.inventory / "hosts.yml").write_text(yaml.safe_dump(document))
         (self.inventory / "group_vars/all.yml").write_text(yaml.safe_dump(variables))
 
+    def settings_in_force(self) -> dict[str, Any]:
+        """As this lab was built, which may have been with other ones than those of now."""
+        own = yaml.safe_load((self.inventory / "group_vars/all.yml").read_text())
+        return {key: own[key] for key in SETTINGS if key in own}
+
     def command(self, name: str, *flags: str) -> list[str]:
         return [str(BIN / "ansible-playbook"), "-i", str(self.inventory), f"modelops.datacenter.{name}", *flags]
 
@@ -191,7 +198,7 @@ class FaultLab(Rig):
         found = {host: [one[:2] for one in own] for host, own in what_runs(self, HOSTS).items()}
         return {host: [(slot, str(version)) for slot, version in own] for host, own in found.items()} == expected
 
-    def settle(self, seconds: float = 240) -> None:
+    def settle(self, seconds: float = 480) -> None:
         """Until all replicas are in, nothing fires and no playbook runs; by apply where they do not come by themselves."""
         deadline, applied, began = time.time() + seconds, False, time.time()
         if not self.base_stands():

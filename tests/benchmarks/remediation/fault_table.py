@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from episodes import done, harmful, requests_between, seconds_until_full, seconds_until_out, summary, up, was_lost
-from fault_lab import EVERYBODY, FLOOR_REPLICAS, MEBIBYTES, RATE, REPLICA_RATE, SETTINGS, STREAM_RATE, FaultLab
+from fault_lab import EVERYBODY, FLOOR_REPLICAS, MEBIBYTES, RATE, REPLICA_RATE, STREAM_RATE, FaultLab
 from faults import FAULTS, Fault
 from listening import RULEBOOK
 
@@ -103,7 +103,7 @@ def look_on(lab: FaultLab, fault: Fault, arm: str, began: float) -> float | None
     return round(first - began, 1) if first else None
 
 
-def write(rows: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
+def write(rows: dict[str, dict[str, list[dict[str, Any]]]], settings: dict[str, Any]) -> None:
     document = {
         "what": "seconds from the fault; capacity is full when each wanted replica has given a good answer",
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
@@ -112,7 +112,7 @@ def write(rows: dict[str, dict[str, list[dict[str, Any]]]]) -> None:
         "load_average": round(os.getloadavg()[1], 1),
         "lab": {
             "hosts": len(EVERYBODY), "memory_mib": MEBIBYTES, "requests_per_second": RATE, "streams_per_second": STREAM_RATE,
-            "replica_requests_per_second": REPLICA_RATE, "settings_that_differ": SETTINGS,
+            "replica_requests_per_second": REPLICA_RATE, "settings_that_differ": settings,
         },
         "faults": {
             name: {
@@ -188,7 +188,7 @@ def main() -> int:
                 found = episode(lab, FAULTS[name], arm)
                 rows.setdefault(name, {one: [] for one in ARMS})[arm].append(found)
                 print(name, arm, json.dumps(found, indent=1), flush=True)
-                write(rows)
+                write(rows, lab.settings_in_force())
         time.sleep(15)
     if options.down:
         lab.down()

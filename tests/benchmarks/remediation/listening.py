@@ -18,6 +18,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[3]
 RULEBOOK = ROOT / ".cache/eda/bin/ansible-rulebook"
+ENDED = r"^PLAY RECAP|Error calling action run_playbook"
 TOKEN, PORT = "a-token-of-this-lab", 5010
 
 
@@ -59,9 +60,9 @@ class Listener:
         return False
 
     def runs(self) -> tuple[int, int]:
-        """Runs of the playbook that began and ended."""
+        """Runs of the playbook that began and ended, those that were killed included."""
         text = self.log.read_text(errors="replace")
-        return text.count("PLAY [Ask what fires]"), len(re.findall(r"^PLAY RECAP", text, re.MULTILINE))
+        return text.count("PLAY [Ask what fires]"), len(re.findall(ENDED, text, re.MULTILINE))
 
     @property
     def busy(self) -> bool:

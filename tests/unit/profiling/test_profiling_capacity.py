@@ -50,7 +50,7 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says() -> None:
         errors.append(found.rate / truth - 1)
         held += found.low <= truth <= found.high
     assert abs(sum(errors) / len(errors)) < 0.02
-    assert held >= 16  # 19 of 20 are wanted; drawing whole levels of ten gives somewhat narrow intervals
+    assert held >= 16  # 19 of 20 are wanted; ten levels say little of their own spread
 
 
 def test_what_was_not_enclosed_is_not_estimated() -> None:
@@ -96,7 +96,7 @@ def test_the_search_finds_the_capacity_of_a_queue(servers: int, service: float, 
         middle = (low + high) / 2
         times = [one for _moment, one in served(middle, 4000, 9, servers, service)]
         low, high = (middle, high) if sum(one <= limit for one in times) >= 0.95 * len(times) else (low, middle)
-    assert sum(rates) / 3 == pytest.approx(low, rel=0.08)
+    assert sum(rates) / 3 == pytest.approx(low, rel=0.10)
 
 
 def test_the_search_doubles_closes_in_and_stays_within_its_limit() -> None:

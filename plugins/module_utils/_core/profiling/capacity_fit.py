@@ -12,8 +12,13 @@ Probit Analysis; here with the logistic curve). With n_i requests, g_i of them g
 
 m and s > 0 maximise the likelihood, with s held below :data:`STEEPEST` (levels that part perfectly
 would drive it to infinity). Requests of a level wait in the same queue, so they are no independent
-samples; the interval comes from drawing whole levels with replacement (cluster bootstrap, Field and
-Welsh 2007) and fitting each draw.
+samples: a level weighs as much as :data:`WEIGHT` of them at most. And a level may be disturbed by
+something else on the machine; with the chance e = :data:`DISTURBED` any share of good ones is as likely:
+
+    likelihood of a level = (1 - e)·C(n, g)·P^g·(1 - P)^(n - g) + e / (n + 1)
+
+The interval comes from drawing whole levels with replacement (cluster bootstrap, Field and Welsh 2007)
+and fitting each draw, somewhat wider for few levels.
 """
 
 from __future__ import annotations
@@ -23,10 +28,12 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning.verdict import t_point
+
 DRAWS = 200
 STEEPEST, FLATTEST = 60.0, 1.0
-_HALVINGS = 30
-_SLOPES = 12
+WEIGHT, DISTURBED = 25.0, 0.1
+_SLOPES, _PLACES, _FINER = 10, 24, 5
 
 
 @dataclass(frozen=True)
@@ -76,35 +83,48 @@ def estimate_capacity(levels: Sequence[Level], quantile: float, *, seed: int = 1
     draws.sort()
     if not draws:
         return Capacity(point, point, point)
-    low, high = draws[int(0.025 * len(draws))], draws[min(len(draws) - 1, int(0.975 * len(draws)))]
+    tail = _expanded_tail(len(levels))
+    low, high = draws[int(tail * len(draws))], draws[min(len(draws) - 1, int((1 - tail) * len(draws)))]
     return Capacity(point, min(low, point), max(high, point))
 
 
+def _expanded_tail(count: int) -> float:
+    """What to leave at each end so that the interval of few levels holds 95 % (Hesterberg 2015, the expanded
+    percentile interval): the normal tail beyond sqrt(n/(n - 1)) times Student's point for n - 1."""
+    if count < 2:
+        return 0.0
+    return 0.5 * math.erfc(math.sqrt(count / (count - 1)) * t_point(count - 1) / math.sqrt(2))
+
+
 def _fitted(levels: Sequence[Level], quantile: float) -> float:
-    """Maximum likelihood: for each slope of a grid the best place by bisection, then the best slope."""
-    points = [(math.log(one.rate), one.sent, one.good) for one in levels]
-    best, place, slope = -math.inf, 0.0, STEEPEST
-    for step in range(_SLOPES + 1):
-        s = FLATTEST * (STEEPEST / FLATTEST) ** (step / _SLOPES)
-        m = _best_place(points, s)
-        likelihood = sum(
-            good * _log_logistic(-s * (x - m)) + (sent - good) * _log_logistic(s * (x - m)) for x, sent, good in points
-        )
-        if likelihood > best + 1e-9:
-            best, place, slope = likelihood, m, s
+    """Maximum likelihood over a grid of slopes and places, the places made finer once."""
+    points = [_weighed(one) for one in levels]
+    low, high = min(point[0] for point in points), max(point[0] for point in points)
+    step = max((high - low) / _PLACES, 1e-3)
+    slopes = [FLATTEST * (STEEPEST / FLATTEST) ** (number / _SLOPES) for number in range(_SLOPES + 1)]
+    places = [low + number * step for number in range(-2, _PLACES + 3)]
+    _likelihood, slope, place = max((_likelihood_of(points, s, m), s, m) for s in slopes for m in places)
+    finer = [place + step * number / _FINER for number in range(-_FINER, _FINER + 1)]
+    near = [one for one in slopes if 0.5 <= one / slope <= 2]
+    _likelihood, slope, place = max((_likelihood_of(points, s, m), s, m) for s in near for m in finer)
     return math.exp(place - math.log(quantile / (1 - quantile)) / slope)
 
 
-def _best_place(points: Sequence[tuple[float, int, int]], slope: float) -> float:
-    """The root of the score: expected good = counted good, which rises with m."""
-    low = min(x for x, _sent, _good in points) - 10 / slope
-    high = max(x for x, _sent, _good in points) + 10 / slope
-    counted = sum(good for _x, _sent, good in points)
-    for _step in range(_HALVINGS):
-        middle = (low + high) / 2
-        expected = sum(sent * math.exp(_log_logistic(-slope * (x - middle))) for x, sent, _good in points)
-        low, high = (middle, high) if expected < counted else (low, middle)
-    return (low + high) / 2
+def _weighed(level: Level) -> tuple[float, float, float, float]:
+    """ln r, n, g, and ln C(n, g), with n cut down to what a level may weigh."""
+    sent = min(float(level.sent), WEIGHT)
+    good = sent * level.good / level.sent
+    ways = math.lgamma(sent + 1) - math.lgamma(good + 1) - math.lgamma(sent - good + 1)
+    return math.log(level.rate), sent, good, ways
+
+
+def _likelihood_of(points: Sequence[tuple[float, float, float, float]], slope: float, place: float) -> float:
+    total = 0.0
+    for x, sent, good, ways in points:
+        z = slope * (x - place)
+        told = ways + good * _log_logistic(-z) + (sent - good) * _log_logistic(z)
+        total += math.log((1 - DISTURBED) * math.exp(told) + DISTURBED / (sent + 1))
+    return total
 
 
 def _log_logistic(value: float) -> float:

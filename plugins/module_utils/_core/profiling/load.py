@@ -13,12 +13,13 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
+import math
 import random
 import ssl
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -98,15 +99,24 @@ class Sender:
         """One request after the other."""
         return [self._pool.submit(self._send, self._next(), time.monotonic()).result() for _request in range(count)]
 
-    def level(self, rate: float, seconds: float, seed: int, settle_seconds: float = 0.0) -> list[Sample]:
+    def level(
+        self, rate: float, seconds: float, seed: int, settle_seconds: float = 0.0, most_waiting: float = math.inf
+    ) -> list[Sample]:
         """What became of the requests due within ``seconds``, all of them waited for; those due before
-        ``settle_seconds`` only fill the queue and are left out."""
+        ``settle_seconds`` only fill the queue and are left out. When more than ``most_waiting`` wait for their
+        answer, no more are sent, and those that were still due count as not answered."""
         due, began = arrivals(rate, seconds, seed), time.monotonic()
-        futures = []
+        futures: list[Future[Sample]] = []
+        answered = 0
         for moment in due:
             time.sleep(max(0.0, began + moment - time.monotonic()))
+            while answered < len(futures) and futures[answered].done():
+                answered += 1
+            if len(futures) - answered > most_waiting:
+                break
             futures.append(self._pool.submit(self._send, self._next(), began + moment))
         answers = [future.result() for future in futures]
+        answers += [Sample(0, False) for _unsent in due[len(answers) :]]
         return [answer for moment, answer in zip(due, answers) if moment >= settle_seconds]
 
     def closed(self, at_once: int, seconds: float, settle_seconds: float = 0.0) -> tuple[list[Sample], float]:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,3 +85,12 @@ def quantile_of(values: Sequence[float], level: float) -> float:
         return 0.0
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, max(0, int(level * len(ordered) - 1e-9)))]
+
+
+def longest_seconds(slo: Slo, tokens: int) -> float:
+    """How long a good answer of so many tokens may take; without an end where only the first token is limited."""
+    if slo.latency_seconds is not None:
+        return slo.latency_seconds
+    if slo.inter_token_seconds is None:
+        return math.inf
+    return (slo.ttft_seconds or slo.inter_token_seconds) + tokens * slo.inter_token_seconds

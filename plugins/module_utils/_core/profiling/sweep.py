@@ -24,12 +24,16 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.profilin
     Sample,
     Slo,
     is_good,
+    longest_seconds,
     quantile_of,
 )
 
 _ALONE, _WARM = 5, 3
 # Share of a level in which the queue fills; a level starts with an empty one, which flatters.
 _SETTLE = 0.3
+# Requests that may wait beside twice those that a rate has in flight where each takes as long as it may (Little's
+# law): more would load this program more than the server, and answer nothing.
+_WAITING = 16
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,8 @@ def sweep(target: Target, slo: Slo, bounds: Bounds) -> Swept:
         while time.monotonic() - began + 1.2 * bounds.level_seconds < bounds.seconds:
             rate = next_rate(levels, slo.quantile, lone_seconds=lone, most=bounds.most_rate)
             settle = _SETTLE * bounds.level_seconds
-            samples = sender.level(rate, bounds.level_seconds, bounds.seed * 1000 + len(levels), settle)
+            waiting = _WAITING + 2 * rate * longest_seconds(slo, target.output_tokens)
+            samples = sender.level(rate, bounds.level_seconds, bounds.seed * 1000 + len(levels), settle, waiting)
             if not samples:
                 return Swept(
                     None,

@@ -67,7 +67,8 @@ def sweep(target: Target, slo: Slo, bounds: Bounds) -> Swept:
     try:
         alone = _alone(sender, target)
         lone = mean(one.latency for one in alone)
-        if not all(is_good(one, slo) for one in alone):
+        # One that is late among several was held up by something else.
+        if 2 * sum(is_good(one, slo) for one in alone) < len(alone):
             return Swept(None, lone, [], "requests miss the SLO even one at a time")
         levels: list[Level] = []
         shown: list[dict[str, Any]] = []

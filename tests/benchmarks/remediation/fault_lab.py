@@ -84,6 +84,8 @@ def model() -> dict[str, Any]:
 class FaultLab(Rig):
     def __init__(self, name: str) -> None:
         super().__init__(name)
+        # Here, not where the lab is built: one that stands already is planned for by its own catalogue too.
+        self.catalogue = {MODEL: model()}
         self.inventory = self.directory / "inventory"
         self.loads: list[LoadRun] = []
         self.number = 0

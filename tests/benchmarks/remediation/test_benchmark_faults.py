@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from episodes import done, harmful, requests_between, seconds_until_full, seconds_until_out, summary, was_lost
+from fault_lab import MODEL, WANTED, FaultLab
+from listening import ENDED
 
 A, B = "lab-a1-0", "lab-b1-0"
 BOTH, ONE, MAINT = {A: "UP", B: "UP"}, {A: "DOWN", B: "UP"}, {A: "UP", B: "MAINT"}
@@ -105,3 +108,12 @@ def test_a_figure_that_one_repetition_lacks_has_no_worst() -> None:
     assert found["out_seconds"] == {"median": 3.0, "worst": 4.0, "in": 2}
     assert found["alert_seconds"] == {"median": 20.0, "worst": None, "in": 1}
     assert (found["closed"], found["person"], found["times"], found["failed"]) == (1, 1, 2, [1, 1])
+
+
+def test_a_lab_that_stands_already_is_planned_for_by_the_catalogue_that_it_was_built_with() -> None:
+    assert FaultLab("stands").catalogue[MODEL]["min_replicas"] == WANTED
+
+
+def test_a_playbook_that_was_killed_has_ended() -> None:
+    log = "PLAY [Ask what fires] ***\n2026-11-27 02:27:18 - ERROR - Error calling action run_playbook, err invalid literal\n"
+    assert len(re.findall(ENDED, log + "PLAY [Ask what fires] ***\nPLAY RECAP ****\n", re.MULTILINE)) == 2

@@ -37,11 +37,12 @@ LAB = ROOT / "tests" / "lab" / "lab"
 BIN = Path(sys.executable).parent
 # What a host is: every file with owner, mode and, below /etc and /opt, content; users; units with
 # their state and main process; packet filter rules. Who held a lock last is no part of it, nor is what
-# Prometheus and Alertmanager measure.
+# was measured: by Prometheus, Alertmanager, or the watch without them (alerts.json).
 HOST_STATE = r"""
 find / -xdev \( -path /tmp -o -path /var/tmp -o -path /root/.ansible -o -path /var/log -o -path /var/cache \
     -o -path /var/lib/systemd -o -path /var/lib/prometheus -o -path /var/lib/modelops-prometheus \
-    -o -path /var/lib/modelops-alertmanager -o -name __pycache__ -o -name .lock \) -prune \
+    -o -path /var/lib/modelops-alertmanager -o -path /var/lib/modelops/fleet.lock -o -path /var/lib/modelops/alerts.json \
+    -o -name __pycache__ -o -name .lock \) -prune \
     -o \( -type f -o -type l \) -printf '%p %m %u:%g %s %l\n' | sort
 find /etc /opt/modelops -xdev -type f -not -name '*.pyc' -not -name .lock -print0 2>/dev/null | sort -z | xargs -0 --no-run-if-empty sha256sum
 find /run/modelops /var/log/modelops -printf '%p %m %u:%g\n' 2>/dev/null | sort

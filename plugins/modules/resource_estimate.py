@@ -188,7 +188,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "engine_version": {"type": "str", "default": ""},
     "precision": {"type": "str", "default": ""},
     "cache_precision": {"type": "str", "default": ""},
-    "context_tokens": {"type": "int"},
+    "context_tokens": {"type": "int", "no_log": False},
     "concurrency": {"type": "int", "default": 1},
     "max_batched_tokens": {"type": "int", "no_log": False},
     "max_sequences": {"type": "int"},

@@ -237,7 +237,7 @@ class FaultLab(Rig):
 
     def states(self) -> list[tuple[float, Any]]:
         found = get(f"http://{self.address(GATEWAY)}:{STATES_PORT}/{self._seen_from}")
-        return [(at, state) for at, state in found or []]
+        return [tuple(one) for one in found or []]
 
     def mark_states(self) -> None:
         """Later calls of states() begin with the state of now."""

@@ -107,6 +107,14 @@ def test_three_ends_alike_are_enough(manager: SupervisordManager, tmp_path: Path
     assert "no such file" in manager.log_tail(service.name)
 
 
+def test_one_that_is_about_to_be_restarted_is_not_given_up(manager: SupervisordManager, tmp_path: Path) -> None:
+    service, _pid = start(manager, tmp_path, "/bin/sh -c 'sleep 1.6; exit 7'")
+    deadline = time.monotonic() + 60
+    while manager._status(service.name) != "EXITED":
+        assert time.monotonic() < deadline, "supervisord never said EXITED"
+    assert not manager.has_given_up(service.name)
+
+
 def test_one_that_fails_once_and_then_answers_is_waited_for(manager: SupervisordManager, tmp_path: Path) -> None:
     mark = tmp_path / "tried"
     server = f"{sys.executable} -m http.server --bind 127.0.0.1 --directory {tmp_path} PORT"

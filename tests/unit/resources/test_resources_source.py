@@ -38,8 +38,8 @@ def safetensors(path: Path, values: int, kind: str = "BF16", size: int = 2, shor
     path.write_bytes(struct.pack("<Q", len(header)) + header + b"\0" * (values * size - short))
 
 
-def folder(path: Path, config: dict[str, Any] = CONFIG) -> Path:
-    (path / "config.json").write_text(json.dumps(config))
+def folder(path: Path, config: dict[str, Any] | None = None) -> Path:
+    (path / "config.json").write_text(json.dumps(CONFIG if config is None else config))
     return path
 
 

@@ -21,6 +21,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import supervisor_socket
 
 COMMAND_TIMEOUT_SECONDS = 60.0
+# supervisord restarts what has ended in the next turn of its loop, which it makes once a second.
+SUPERVISORD_TURN_SECONDS = 2.0
 LOG_LINES = 20
 
 
@@ -195,7 +197,13 @@ class SupervisordManager:
         return self._status(name) in ("RUNNING", "STARTING")
 
     def has_given_up(self, name: str) -> bool:
-        return self._status(name) in ("FATAL", "EXITED", "STOPPED")
+        before = self._info(name)
+        if before.get("statename") != "EXITED":
+            return before.get("statename") in ("FATAL", "STOPPED")
+        # So it is called for a moment also when it is about to be restarted.
+        time.sleep(SUPERVISORD_TURN_SECONDS)
+        after = self._info(name)
+        return (after.get("statename"), after.get("stop")) == ("EXITED", before.get("stop"))
 
     def last_end(self, name: str) -> tuple[str, str]:
         info = self._info(name)

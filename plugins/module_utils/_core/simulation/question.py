@@ -25,8 +25,9 @@ class Question:
 
     ``accelerator_type``: what every replica runs on. ``deadline_seconds``: a request should be answered by
     then; None takes :data:`PATIENCE` times the service time of the slowest model. ``demand_factor`` and
-    ``startup_factor``: what if. ``lost_share``: of the replicas that are ready, this share dies at the busiest moment. ``accelerators``: the stock; None takes :data:`STOCK` times what a fixed fleet for the
-    peak takes, since no autoscaler can start what is not there.
+    ``startup_factor``: what if. ``lost_share``: of the replicas that are ready, this share dies at the busiest
+    moment. ``accelerators``: the stock; None takes :data:`STOCK` times what a fixed fleet for the peak takes,
+    since no autoscaler can start what is not there.
     """
 
     accelerator_type: str

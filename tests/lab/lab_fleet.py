@@ -42,9 +42,9 @@ HOST_STATE = r"""
 find / -xdev \( -path /tmp -o -path /var/tmp -o -path /root/.ansible -o -path /var/log -o -path /var/cache \
     -o -path /var/lib/systemd -o -path /var/lib/prometheus -o -path /var/lib/modelops-prometheus \
     -o -path /var/lib/modelops-alertmanager -o -path /var/lib/modelops/fleet.lock -o -path /var/lib/modelops/alerts.json \
-    -o -name __pycache__ -o -name .lock \) -prune \
+    -o -name __pycache__ -o -name .lock -o -name modelops.fact.lock \) -prune \
     -o \( -type f -o -type l \) -printf '%p %m %u:%g %s %l\n' | sort
-find /etc /opt/modelops -xdev -type f -not -name '*.pyc' -not -name .lock -print0 2>/dev/null | sort -z | xargs -0 --no-run-if-empty sha256sum
+find /etc /opt/modelops -xdev -type f -not -name '*.pyc' -not -name '*.lock' -print0 2>/dev/null | sort -z | xargs -0 --no-run-if-empty sha256sum
 find /run/modelops /var/log/modelops -printf '%p %m %u:%g\n' 2>/dev/null | sort
 getent passwd; getent group
 systemctl list-unit-files --no-legend --plain | sort

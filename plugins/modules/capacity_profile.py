@@ -139,10 +139,9 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.exclusive import exclusive
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.state import HostState
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.facts import capacity_record
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.load import Target
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.load import target_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.slo import read_slo
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.sweep import Bounds, sweep
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.credentials import read_key
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -180,17 +179,8 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
             "note": "check mode: nothing was sent",
             "levels": [],
         }
-    target = Target(
-        url=params["url"],
-        model=params["model"],
-        output_tokens=params["output_tokens"],
-        prompt_words=params["prompt_words"],
-        prompts=params["prompts"],
-        api_key=read_key(params["api_key_file"]),
-        timeout_seconds=params["timeout_seconds"],
-    )
     found = sweep(
-        target,
+        target_of(params),
         slo,
         Bounds(params["seconds"], params["level_seconds"], params["most_rate"], params["most_at_once"], params["seed"]),
     )

@@ -104,9 +104,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_number
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.load import Target
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.load import target_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.measure_load import Load, measure_load
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.credentials import read_key
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -135,17 +134,8 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         expect_number(params[name], what=name, minimum=low, maximum=high)
     if check_mode:
         return {"changed": False, "measurement": {}}
-    target = Target(
-        url=params["url"],
-        model=params["model"],
-        output_tokens=params["output_tokens"],
-        prompt_words=params["prompt_words"],
-        prompts=params["prompts"],
-        api_key=read_key(params["api_key_file"]),
-        timeout_seconds=params["timeout_seconds"],
-    )
     load = Load(params["seconds"], params["at_once"], params["rate"], params["seed"], params["quantile"])
-    return {"changed": False, "measurement": measure_load(target, load)}
+    return {"changed": False, "measurement": measure_load(target_of(params), load)}
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.slo import Sample
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.credentials import read_key
 
 _WORDS = [
     "time",
@@ -65,6 +66,19 @@ class Target:
             return self.prompts[number % len(self.prompts)]
         source = random.Random(number)
         return " ".join([str(number), *(source.choice(_WORDS) for _word in range(max(0, self.prompt_words - 1)))])
+
+
+def target_of(params: Mapping[str, Any]) -> Target:
+    """The target that a module's options of the same names describe; its key is read from ``api_key_file``."""
+    return Target(
+        url=params["url"],
+        model=params["model"],
+        output_tokens=params["output_tokens"],
+        prompt_words=params["prompt_words"],
+        prompts=params["prompts"],
+        api_key=read_key(params["api_key_file"]),
+        timeout_seconds=params["timeout_seconds"],
+    )
 
 
 def arrivals(rate: float, seconds: float, seed: int) -> list[float]:

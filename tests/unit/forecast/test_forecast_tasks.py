@@ -123,3 +123,15 @@ def test_chunks_keep_every_series_once_with_its_own_stretch(monkeypatch):
     for task in tasks:
         expected = stretches.get(task.series[0].name, np.ones(4))
         np.testing.assert_array_equal(task.stretch[0], expected)
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"engine": "sarimax"}, {"engine": "arima"}, {"candidates": ["menu", "arima"]}], ids=str
+)
+def test_series_fitted_one_by_one_are_shared_out_in_small_pieces(wanted):
+    """Twenty series at about a second each were one task, so a second worker had nothing to do."""
+    series = [make_series(f"m{number:02d}", daily_demand(number)) for number in range(20)]
+    assert len(make_tasks(series, OPTIONS, {})[0]) == 1
+    tasks, _short = make_tasks(series, parse_options({"horizon_steps": 12, **wanted}), {})
+    assert len(tasks) == 10
+    assert [one.name for task in tasks for one in task.series] == [one.name for one in series]

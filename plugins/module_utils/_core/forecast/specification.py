@@ -64,6 +64,11 @@ class ForecastOptions:
     def uses_lstm(self) -> bool:
         return self.engine == "lstm" or "lstm" in self.candidates
 
+    @property
+    def fits_each_series(self) -> bool:
+        """Whether statsmodels fits one series after the other, which takes a second or so each."""
+        return bool({self.engine, *self.candidates} & {"arima", "sarimax"})
+
 
 def parse_options(params: Mapping[str, Any]) -> ForecastOptions:
     """Options from the plain values an operator gives.

@@ -41,6 +41,8 @@ SEASONS_KEPT, LEAST_KEPT, MOST_KEPT = 8, 2048, 6048
 # A history with fewer of its samples than this says too little about itself.
 LEAST_KNOWN = 0.5
 CHUNK_BYTES = 24 << 20
+# Series fitted one by one gain nothing from being together, and keep the other workers waiting.
+MOST_FITTED_EACH = 2
 # Candidates and regressors a series has at most, for the size of a chunk.
 TYPICAL_CANDIDATES = 38
 
@@ -136,6 +138,8 @@ def _chunks(
     length, periods, skipped = key
     heaviest = max(MAX_ORIGINS * layout.horizon, length) * TYPICAL_CANDIDATES
     size = max(1, CHUNK_BYTES // (4 * heaviest))
+    if options.fits_each_series:
+        size = min(size, MOST_FITTED_EACH)
     plain = np.ones(len(options.quantiles))
     tasks = []
     for start in range(0, len(members), size):

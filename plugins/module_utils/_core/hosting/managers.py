@@ -19,11 +19,15 @@ from typing import Any, Protocol
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import supervisor_socket
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.last_words import (
+    LOG_BYTES,
+    LOG_LINES,
+    last_words,
+)
 
 COMMAND_TIMEOUT_SECONDS = 60.0
 # supervisord restarts what has ended in the next turn of its loop, which it makes once a second.
 SUPERVISORD_TURN_SECONDS = 2.0
-LOG_LINES = 20
 
 
 class ServiceManager(Protocol):
@@ -63,7 +67,7 @@ class ServiceManager(Protocol):
         """Process id of the main process, None when there is none."""
 
     def log_tail(self, name: str) -> str:
-        """The last lines the service wrote."""
+        """The last lines the service wrote, and errors further up."""
 
 
 def _run(argv: Sequence[str], *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> tuple[int, str]:
@@ -152,7 +156,8 @@ class SystemdManager:
         return int(output) if output.isdigit() and int(output) > 0 else None
 
     def log_tail(self, name: str) -> str:
-        return _run(["journalctl", "--no-pager", "--output=cat", f"--lines={LOG_LINES}", f"--unit={_unit(name)}"])[1]
+        words = ["--no-pager", "--output=cat", f"--lines={LOG_LINES}", f"--unit={_unit(name)}"]
+        return last_words(_run(["journalctl", *words])[1])
 
 
 def _unit(name: str) -> str:
@@ -240,11 +245,11 @@ class SupervisordManager:
         try:
             with open(path, "rb") as stream:
                 stream.seek(0, os.SEEK_END)
-                stream.seek(max(0, stream.tell() - 8192))
-                lines = stream.read().decode("utf-8", "replace").splitlines()
+                stream.seek(max(0, stream.tell() - LOG_BYTES))
+                text = stream.read().decode("utf-8", "replace")
         except OSError as error:
             return f"(no log at {path}: {error.strerror})"
-        return "\n".join(lines[-LOG_LINES:])
+        return last_words(text)
 
     def _ctl(self, *words: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> str:
         return _run([self.supervisorctl, "-c", self.configuration, *words], timeout_seconds=timeout_seconds)[1]

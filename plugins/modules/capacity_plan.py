@@ -106,7 +106,10 @@ options:
     choices: [auto, direct, lp_repair, box, columns]
     default: auto
   headroom:
-    description: Factor on observed demand, at least 1.
+    description:
+      - Factor on observed demand, at least 1.
+      - Beside a forecast it counts as far as the forecast did not expect what is observed, not at all at its median and
+        whole above its highest level.
     type: float
     default: 1.2
   planning_interval_seconds:

@@ -122,7 +122,8 @@ def test_planning_from_a_forecast_file(tmp_path: Path) -> None:
     result = run_module({**GIVEN, "demand": str(path)})
     record = result["plan"]["demand"]["chat-8b"]
     assert record["source"] == "forecast"
-    assert record["levels"] == {"0.5": 24.0, "0.95": 31.0}  # observed 20 x 1.2 is above the median
+    # The 20 observed are what the median of this moment expects, so the forecast decides, less the chance of its counts.
+    assert record["levels"] == pytest.approx({"0.5": 22.0, "0.95": 31.0}, rel=1e-2)
     assert result["starts"] == 5
     digest = subprocess.run(["sha256sum", str(path)], capture_output=True, text=True, check=True).stdout.split()[0]
     assert result["plan"]["inputs"]["forecast"] == f"sha256:{digest}"

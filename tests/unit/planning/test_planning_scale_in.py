@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planning_builders import host, model, replica
 
@@ -192,6 +192,7 @@ def test_a_broken_previous_plan_is_one_clear_message(previous: Any, words: str) 
         plan_at(0, 4.0, previous)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 25), st.floats(0.0, 20.0)), min_size=1, max_size=12))
 def test_never_fewer_than_the_peak_of_the_hold_time_needs(looks: list[tuple[int, float]]) -> None:
     """Against all looks kept in full: the floor carries the highest of those in force within the hold time."""

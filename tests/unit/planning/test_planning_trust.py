@@ -70,7 +70,7 @@ def levels(recent: float, **trusted: Any) -> tuple[tuple[tuple[float, float], ..
 def test_half_trusted_is_half_forecast_half_seen() -> None:
     """Skill -0.11: half of 6 and 10, half of 5 x 1.2."""
     found, source, reason = levels(5.0, **entry(-0.11))
-    assert [rate for _level, rate in found] == pytest.approx([6.0, 8.0])
+    assert [rate for _level, rate in found] == pytest.approx([6.0, 8.0], rel=1e-3)  # chance takes the rest off
     assert source == "forecast"
     assert "did not beat seasonal naive in its own backtest (skill -0.11)" in reason
     assert "so the recent maximum 5 requests/s x 1.2 counts for 50%" in reason
@@ -78,7 +78,7 @@ def test_half_trusted_is_half_forecast_half_seen() -> None:
 
 def test_a_tie_is_used_and_said() -> None:
     found, source, reason = levels(5.0, **entry(-0.01))
-    assert (found, source) == (((0.5, 6.0), (0.95, 10.0)), "forecast")
+    assert (found, source) == (((0.5, 6.0), (0.95, pytest.approx(10.0, rel=1e-3))), "forecast")
     assert "as good as seasonal naive" in reason
 
 
@@ -90,9 +90,9 @@ def test_no_trust_is_the_reactive_value() -> None:
 
 def test_a_narrow_interval_is_raised_towards_what_was_seen_and_never_lowered() -> None:
     raised, _source, reason = levels(10.0, **entry(0.2, 0.825, beats=True))
-    assert [rate for _level, rate in raised] == pytest.approx([9.0, 11.0])  # half way from 6 and 10 to 12
+    assert [rate for _level, rate in raised] == pytest.approx([9.0, 11.0], rel=1e-3)  # half way from 6 and 10 to 12
     assert "its level 0.95 held 82% of the time" in reason
-    assert levels(1.0, **entry(0.2, 0.5, beats=True))[0] == ((0.5, 6.0), (0.95, 10.0))
+    assert levels(1.0, **entry(0.2, 0.5, beats=True))[0] == ((0.5, 6.0), (0.95, pytest.approx(10.0, rel=1e-3)))
 
 
 @given(st.floats(-1.0, 1.0), st.floats(0.0, 1e-3), st.floats(0.0, 30.0))

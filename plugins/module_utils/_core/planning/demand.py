@@ -9,8 +9,8 @@ The forecast is a floor, not a promise::
     levels = max(quantiles of the maximum demand over lead time + planning interval,
                  observed now x headroom)
 
-The observation guards the forecast, so only what is surely seen counts, see :mod:`counting`;
-where there is nothing to guard it counts as it is. A forecast that could not be made is replaced by what was seen: max(observed, recent
+The observation guards the forecast, so only what is surely seen counts, and with headroom only as far as
+the forecast did not expect it, see :mod:`guard`; where there is nothing to guard it counts as it is. A forecast that could not be made is replaced by what was seen: max(observed, recent
 maximum) x headroom. One that did worse than seasonal naive in its own backtest is
 replaced by degrees, see :mod:`trust`.
 
@@ -36,7 +36,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
     expect_number,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Model, Replica
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.counting import surely_seen
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.guard import guarded
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.readings import reading
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.replica_floor import (
     Running,
     ScaleIn,
@@ -53,10 +54,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
     Levels,
     Signal,
     by_model,
+    expected_sum,
     forecast_signal,
     given_signal,
     is_document,
-    reading,
     summed,
 )
 
@@ -128,7 +129,7 @@ def planned_demand(
         observed: requests/s now by model or ``model|region``. None: the last samples of the
             forecast's history stand in. A model that is absent here was not measured; with ``{}`` none was.
         current: what runs now.
-        headroom: factor on what is observed, at least 1.
+        headroom: factor on what is observed beyond what the forecast expected, at least 1.
         observed_seconds: over how long ``observed`` was counted, or that by model; 0 takes it as exact.
         lead_time_seconds: measured time from start to first answer per model; the
             catalogue's ``startup_seconds`` where it is not measured.
@@ -263,18 +264,16 @@ def _ladder(signals: Sequence[Signal], observation: _Observation, headroom: floa
     """The levels to plan for, which source decides them, and why."""
     levels = summed(signals)
     rate = observation.requests_per_second
-    sure = surely_seen(rate, observation.seconds) if rate is not None and levels else rate
-    seen = None if sure is None else sure * headroom
     reasons = [signal.reason for signal in signals] or ["no forecast"]
     sources = {signal.source for signal in signals if signal.levels}
     source = "forecast" if "forecast" in sources else min(sources, default="held")
-    if seen is not None:
-        words = f"observed {rate:.4g} requests/s{'' if sure == rate else f', surely {sure:.4g},'} x {headroom:g}"
+    if rate is not None:
+        seen, words = guarded(rate, observation.seconds, headroom, levels, expected_sum(signals))
         if not levels or seen > levels[-1][1]:
             source = "observed"
             words += " decides"
         reasons.append(words)
-        levels = tuple((level, max(rate, seen)) for level, rate in levels) or ((KNOWN_LEVEL, seen),)
+        levels = tuple((level, max(one, seen)) for level, one in levels) or ((KNOWN_LEVEL, seen),)
     return levels or ((KNOWN_LEVEL, 0.0),), source, reasons
 
 

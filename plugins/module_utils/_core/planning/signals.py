@@ -8,22 +8,10 @@ A forecast document holds one series per model or per ``model|region``. Each bec
 a :class:`Signal`: a ladder of (quantile level, requests/s) for the largest demand
 over the coming window, and whether all of it could be read. What cannot be read is
 never taken for zero.
-
-Maximum over the window. The plan must carry the largest demand between now and the
-moment the next plan takes effect, ``W`` seconds away. With X_t the demand of step t
-and n = ceil(W / step):
-
-- ``window_maximum`` holds quantiles of max(X_1..X_N). When N >= n it is used: the
-  maximum over more steps is at least the maximum over fewer.
-- otherwise the largest quantile on the path, max_t q_p(X_t), over all n steps
-  stands in, together with ``window_maximum`` as long as its steps are not past. The path
-  alone is at most the true quantile of the maximum, so the stand-in is said in the
-  signal's reason.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,9 +21,17 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
     expect_mapping,
     expect_number,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.readings import (
+    quantile_level,
+    reading,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.scale_in import Seen
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.trust import Trust, trust_in
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.window import (
+    expected_now,
+    window_maxima,
+    window_of,
+)
 
 Levels = tuple[tuple[float, float], ...]
 STALE_STEPS = 6
@@ -50,6 +46,7 @@ class Signal:
     ``latest``: the last sample, requests/s, or None when there is none that is recent.
     ``complete``: False when something is missing or stale; then it is no reason to stop a replica.
     ``seen``: the largest of the latest samples, with headroom, over how many seconds; None when it is not known.
+    ``expected``: the ladder of the step that is now, as far as the forecast is trusted; empty when there is none.
     """
 
     source: str
@@ -58,23 +55,7 @@ class Signal:
     complete: bool
     reason: str
     seen: Seen | None = None
-
-
-def reading(value: Any, *, where: str) -> float | None:
-    """A measured rate, or None for what is not one: absent, NaN, infinite, negative.
-
-    Raises:
-        InputError: text that is no number at all.
-    """
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"requests/s must be a number, not {value!r}", where=where, remedy="Leave out what was not measured"
-        ) from error
-    return number if math.isfinite(number) and number >= 0 else None
+    expected: Levels = ()
 
 
 def by_model(mapping: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -94,7 +75,7 @@ def given_signal(name: str, value: Any) -> Signal:
     """Demand an operator wrote down: a number, or a mapping of quantile level to requests/s."""
     where = f"demand of {name}"
     if isinstance(value, Mapping):
-        rates = {_level(level, where): reading(rate, where=where) for level, rate in value.items()}
+        rates = {quantile_level(level, where=where): reading(rate, where=where) for level, rate in value.items()}
     else:
         rates = {KNOWN_LEVEL: reading(value, where=where)}
     if not rates or any(rate is None for rate in rates.values()):
@@ -155,17 +136,18 @@ def summed(signals: Sequence[Signal]) -> Levels:
     Adding quantiles assumes the parts peak together, so at levels above the median
     the sum is on the safe side for parts that do not. A part without a level counts with its next higher one.
     """
-    ladders = [signal.levels for signal in signals if signal.levels]
+    return _sum([signal.levels for signal in signals if signal.levels])
+
+
+def expected_sum(signals: Sequence[Signal]) -> Levels:
+    """What all parts together are expected to ask for now; empty when one of them expects nothing in particular."""
+    ladders = [signal.expected for signal in signals]
+    return _sum(ladders) if ladders and all(ladders) else ()
+
+
+def _sum(ladders: Sequence[Levels]) -> Levels:
     union = sorted({level for ladder in ladders for level, _unused in ladder})
     return tuple((level, sum(_at(ladder, level) for ladder in ladders)) for level in union)
-
-
-@dataclass(frozen=True)
-class _Window:
-    offset: int
-    steps: int
-    truncated: bool
-    end: float
 
 
 def _forecast(
@@ -179,10 +161,10 @@ def _forecast(
 ) -> Signal:
     """What a forecast that is trusted, if only in part, says about the window."""
     window_steps, window_seconds, as_of = reach
-    window = _window(entry, window_seconds, as_of, where)
+    window = window_of(entry, window_seconds, as_of, where)
     if window.steps == 0:
         return Signal("forecast", (), None, False, f"the forecast ended at {format_moment(window.end)}")
-    maxima, how = _window_maxima(entry, window, window_steps, where)
+    maxima, how = window_maxima(entry, window, window_steps, where)
     if not maxima:
         return _reactive("the forecast holds values that are not numbers", recent, latest, headroom, complete=False)
     doubted = trust.weight < 1 or trust.doubt > 0
@@ -201,7 +183,10 @@ def _forecast(
         reason += "; the forecast ends before lead time and planning interval do"
     if recent is None:
         reason += "; the latest samples of its history are missing"
-    return Signal("forecast", levels, latest, recent is not None and not window.truncated, reason)
+    sure = trust.weight * (1.0 - trust.doubt)
+    now = _ascending({level: sure * rate for level, rate in expected_now(entry, window, where).items()})
+    complete = recent is not None and not window.truncated
+    return Signal("forecast", levels, latest, complete, reason, expected=now)
 
 
 def _staleness(entry: Mapping[str, Any], as_of: float | None, interval_seconds: float, where: str) -> str:
@@ -221,52 +206,6 @@ def _reactive(why: str, recent: float | None, latest: float | None, headroom: fl
         return Signal("observed", (), None, False, f"{why}, and the latest samples of its history are missing")
     reason = f"reactive, because {why}: recent maximum {recent:.4g} requests/s x {headroom:g}"
     return Signal("observed", ((KNOWN_LEVEL, recent * headroom),), latest, complete, reason)
-
-
-def _window(entry: Mapping[str, Any], window_seconds: float, as_of: float | None, where: str) -> _Window:
-    """Which steps lie between ``as_of`` and the end of the window."""
-    step = expect_number(entry.get("step_seconds"), what="step_seconds", where=where, minimum=1e-9)
-    start = parse_moment(entry.get("start", ""), what="start", where=where)
-    paths = expect_mapping(entry.get("quantiles"), what="quantiles", where=where)
-    if not paths or any(isinstance(path, (str, bytes)) or not isinstance(path, Sequence) for path in paths.values()):
-        raise InputError("a usable series needs a list of values per quantile", where=where, remedy="Forecast again")
-    horizon = min(len(path) for path in paths.values())
-    elapsed = max(0.0, as_of - start) if as_of is not None else 0.0
-    offset = int(elapsed // step)
-    last = max(offset + 1, math.ceil((elapsed + window_seconds) / step - 1e-9))
-    return _Window(offset, max(0, min(last, horizon) - offset), last > horizon, start + horizon * step)
-
-
-def _window_maxima(
-    entry: Mapping[str, Any], window: _Window, window_steps: int, where: str
-) -> tuple[dict[float, float], str]:
-    """Per level the largest demand over the window, and in words how it was found; empty when a value is not a number."""
-    known = expect_mapping(entry.get("window_maximum") or {}, what="window_maximum", where=where)
-    maxima: dict[float, float] = {}
-    exact = bool(known)
-    for key, path in entry["quantiles"].items():
-        of_maximum = _rate(known.get(key), where) if window.offset < window_steps else None
-        if of_maximum is None or window.offset > 0 or window_steps < window.steps:
-            exact = False
-            steps = [_rate(value, where) for value in path[window.offset : window.offset + window.steps]]
-            if any(value is None for value in steps):
-                return {}, ""
-            of_maximum = max([value for value in steps if value is not None] + [of_maximum or 0.0])
-        maxima[_level(key, where)] = of_maximum
-    if exact:
-        return maxima, f"of the maximum over {window.steps} steps"
-    return maxima, f"the largest of {window.steps} steps standing in for the maximum over them"
-
-
-def _rate(value: Any, where: str) -> float | None:
-    """A forecast rate: a model may dip below zero, demand cannot."""
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return max(0.0, float(value))
-    return reading(value, where=where)
-
-
-def _level(key: Any, where: str) -> float:
-    return expect_number(key, what="quantile level", where=where, minimum=1e-9, maximum=1)
 
 
 def _ascending(rates: Mapping[float, float]) -> Levels:

@@ -114,9 +114,9 @@ class Ours:
         demands, _notes = planned_demand(
             models,
             self._forecast(look) if self.use_forecast else None,
-            self._observed(look),
+            self._observed(look) if self.use_guard else dict.fromkeys(look.models, 0.0),
             [one for name, seen in look.models.items() for one in _running(name, seen.ready + seen.starting)],
-            headroom=self.headroom if self.use_guard else 1.0,
+            headroom=self.headroom,
             observed_seconds={
                 name: self._counted(seen, look) * look.step_seconds for name, seen in look.models.items()
             },
@@ -140,15 +140,12 @@ class Ours:
         return int(np.searchsorted(counts, ENOUGH)) + 1 if len(counts) and counts[-1] >= ENOUGH else most
 
     def _observed(self, look: Look) -> dict[str, float]:
-        """The mean rate of late, and what it would take to empty the queue within two samples.
-
-        The gateway counts what is queued as demand too: it has arrived and is not served.
-        """
+        """The mean rate of arrivals of late. What is queued has arrived already: it does not count again."""
         found = {}
         for name, seen in look.models.items():
             samples = seen.requests_per_second[-self._counted(seen, look) :]
             if len(samples):
-                found[name] = float(samples.mean()) + seen.queued / (2.0 * look.step_seconds)
+                found[name] = float(samples.mean())
         return found
 
     def _replicas(self, demand: ModelDemand) -> int:
@@ -174,8 +171,8 @@ class Ours:
         """A forecast of what was seen, gathered to whole grid steps that end now or just before."""
         width = max(1, round(self.grid_seconds / look.step_seconds))
         longest = max(seen.profile.startup_seconds for seen in look.models.values())
-        window = math.ceil((longest + self.interval_seconds) / self.grid_seconds) + 1
-        ahead = window + math.ceil(self.forecast_seconds / self.grid_seconds)
+        window = max(1, math.ceil((longest + self.interval_seconds) / self.grid_seconds))
+        ahead = window + 1 + math.ceil(self.forecast_seconds / self.grid_seconds)
         series = []
         for name, seen in look.models.items():
             late = round(look.moment % self.grid_seconds / look.step_seconds)

@@ -22,6 +22,7 @@ NAMES = {
     "foresight": "perfect foresight",
 }
 AS_GOOD = 0.001  # of the share that is answered in time
+NEARLY = 0.005  # of that share: so much less may be worth fewer accelerator-hours, which is for the operator to say
 WORTH_IT = 0.05  # of the accelerator-hours: less is not worth that capacity changes at all
 
 
@@ -35,16 +36,38 @@ def verdict(document: Mapping[str, Any]) -> list[str]:
         said.append(_against_fixed(figures))
     rivals = [name for name in figures if name not in ("modelops", "static_peak", "static_mean", "foresight")]
     as_good = [name for name in rivals if _share(figures, name) >= _share(figures, "modelops") - AS_GOOD]
-    if as_good:
-        best = min(as_good, key=lambda name: (_hours(figures, name), name))
+    best = min(as_good, key=lambda name: (_hours(figures, name), name)) if as_good else None
+    if best:
         said.append(f"Of the others that answer as many in time, {NAMES[best]} takes {_more_or_less(figures, best)}.")
     elif rivals:
         said.append(f"None of the {len(rivals)} other policies that adapt answers as many in time.")
+    cheaper = _cheaper(figures)
+    if cheaper and cheaper != best:
+        said.append(
+            f"{_capital(NAMES[cheaper])} answers {_share(figures, cheaper):.2%} in time, nearly as many, and takes"
+            f" {_more_or_less(figures, cheaper)}: where that is enough, it is the cheaper choice."
+        )
     if "foresight" in figures:
         saved = 1.0 - _hours(figures, "foresight") / max(_hours(figures, "modelops"), 1e-12)
         if saved > 0:
             said.append(f"Perfect foresight of the demand would save another {saved:.0%}.")
     return said
+
+
+def _cheaper(figures: Figures) -> str | None:
+    """Who takes clearly fewer accelerator-hours and answers nearly as many in time: of them the cheapest."""
+    least = _share(figures, "modelops") - NEARLY
+    most = (1.0 - WORTH_IT) * _hours(figures, "modelops")
+    found = [
+        name
+        for name in figures
+        if name not in ("modelops", "foresight") and _share(figures, name) >= least and _hours(figures, name) <= most
+    ]
+    return min(found, key=lambda name: (_hours(figures, name), name), default=None)
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
 
 
 def _against_fixed(figures: Figures) -> str:

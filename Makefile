@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COLLECTIONS := .cache/collections
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help env test-env demo demo-down test unit sanity integration eda molecule playbooks test-vllm lint docs-lint format lock build clean
+.PHONY: help env test-env demo demo-down test unit sanity integration eda ee molecule playbooks runner test-vllm lint docs-lint format lock build clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,12 @@ test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 G
 eda: test-env ## a real ansible-rulebook under a flood of alerts (Java 17, Alertmanager; minutes)
 	@tests/tools/run_eda
 
+ee: test-env ## the execution environment's context, its locked packages in an empty environment, a plan made with them (network)
+	@tests/tools/run_ee
+
+runner: test-env ## every playbook of the demo's fleet through ansible-runner, run and transmit | worker | process
+	@$(BIN)/python -m pytest tests/runner -q --durations=10
+
 molecule: test-env ## the roles from bare systemd hosts on, with Molecule (root, podman)
 	@tests/tools/run_molecule
 
@@ -63,6 +69,7 @@ format: test-env ## let ruff format the code
 lock: ## resolve the lock files again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements/demo.in -o requirements/demo.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade -c requirements/demo.lock requirements/test.in -o requirements/test.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade -c requirements/demo.lock ee/requirements.in -o ee/requirements.lock
 
 build: env ## build the collection tarball into build/
 	@$(BIN)/ansible-galaxy collection build --force --output-path build

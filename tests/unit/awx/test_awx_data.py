@@ -23,7 +23,8 @@ from ansible_collections.modelops.datacenter.plugins.modules.awx_data_info impor
 ROOT = Path(__file__).resolve().parents[3]
 DATA: dict[str, Any] = yaml.safe_load((ROOT / "extensions" / "awx" / "objects.yml").read_text())
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "awx.schema.json").read_text())
-PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
+# AWX does not set itself up.
+PLAYBOOKS = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml") if path.stem != "awx_setup")
 QUESTION = {"question_name": "N", "type": "integer", "variable": "n", "required": True, "min": 1, "max": 9}
 
 
@@ -79,6 +80,15 @@ PLANTED: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (on("job_templates", "plan", job_slice_count=0), "job_templates 'plan': its job_slice_count must be"),
     (on("job_templates", "plan", extra_vars={"db_password": "x"}), "'plan': its extra variable db_password looks like"),
     (on("credentials", "fleet ssh", credential_type="Machin"), "credentials 'fleet ssh': its credential_type 'Machin'"),
+    (
+        on("credentials", "fleet ssh", from_lookup={"password": {"credential": "stor", "metadata": {}}}),
+        "credentials 'fleet ssh': its field password is looked up in 'stor', which is not another credential",
+    ),
+    (
+        on("credentials", "fleet ssh", from_lookup={"password": "x"}),
+        "its field password needs the credential to look in",
+    ),
+    (on("notifications", "fleet channel", events=["eror"]), "notifications 'fleet channel': the event 'eror' does not"),
     (asks(type="int"), "job_templates 'plan': the survey's question n has the type 'int', not one of text"),
     (asks(variable="two words"), "the survey's question two words needs a variable of letters"),
     (asks(variable="ansible_user"), "the survey's question ansible_user sets a variable of Ansible"),
@@ -117,6 +127,8 @@ def test_what_is_shipped_can_be_sent_and_every_playbook_has_a_template() -> None
     assert faults_of(DATA, playbooks=PLAYBOOKS) == []
     jsonschema.Draft202012Validator(SCHEMA).validate(DATA)
     assert {one["playbook"] for one in DATA["job_templates"]} == {f"{name}.yml" for name in PLAYBOOKS}
+    role = yaml.safe_load((ROOT / "roles/awx_setup/defaults/main.yml").read_text())
+    assert role["awx_setup_playbooks"] == PLAYBOOKS
 
 
 def test_the_schema_knows_the_same_fields() -> None:

@@ -21,7 +21,7 @@ FIELDS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
     for kind, must, may in (
         ("teams", "name", "description"),
         ("credential_types", "name inputs injectors", "description"),
-        ("credentials", "name credential_type", "description inputs_from"),
+        ("credentials", "name credential_type", "description inputs_from from_lookup"),
         ("execution_environments", "name image", "description pull"),
         ("projects", "name scm_url scm_branch", "description credential"),
         ("inventories", "name source_path project", "description"),
@@ -47,7 +47,15 @@ REFERENCES = (
     ("schedules", "workflow", "workflows"),
     ("grants", "team", "teams"),
 )
-BUILT_IN_CREDENTIAL_TYPES = frozenset({"Machine", "Source Control", "Vault", "Container Registry"})
+BUILT_IN_CREDENTIAL_TYPES = frozenset(
+    {
+        *("Machine", "Source Control", "Vault", "Container Registry", "Ansible Galaxy/Automation Hub API Token"),
+        # stores that other credentials are looked up in
+        *("HashiCorp Vault Secret Lookup", "HashiCorp Vault Signed SSH", "AWS Secrets Manager lookup"),
+        *("CyberArk Central Credential Provider Lookup", "CyberArk Conjur Secrets Manager Lookup"),
+        "Microsoft Azure Key Vault",
+    }
+)
 GRANTABLE: Mapping[str, frozenset[str]] = {
     "job_templates": frozenset({"read", "execute", "admin"}),
     "workflows": frozenset({"read", "execute", "approval", "admin"}),
@@ -58,6 +66,7 @@ GRANTABLE: Mapping[str, frozenset[str]] = {
 NOTIFICATIONS = frozenset(
     {"email", "slack", "webhook", "pagerduty", "grafana", "mattermost", "rocketchat", "irc", "twilio"}
 )
+EVENTS = ("started", "success", "error", "approval")
 MAX_NAME = 512
 MAX_OBJECTS = 10_000
 _SECRET = re.compile(r"(password|secret|token|private_key|api_key)$", re.IGNORECASE)
@@ -162,6 +171,7 @@ def _faults_of_access(known: Mapping[str, list[Mapping[str, Any]]], names: Mappi
         if credential.get("credential_type") not in types:
             kind = credential.get("credential_type")
             yield f"credentials {credential.get('name')!r}: its credential_type {kind!r} is neither declared nor built in"
+        yield from _faults_of_lookups(credential, names["credentials"])
     for grant in known["grants"]:
         label, kind, role = (
             f"grants {grant.get('team')!r} on {grant.get('name')!r}",
@@ -176,5 +186,22 @@ def _faults_of_access(known: Mapping[str, list[Mapping[str, Any]]], names: Mappi
         if grant.get("name") not in names[kind]:
             yield f"{label}: is not declared among {kind}"
     for notification in known["notifications"]:
+        label = f"notifications {notification.get('name')!r}"
         if notification.get("type") not in NOTIFICATIONS:
-            yield f"notifications {notification.get('name')!r}: the type {notification.get('type')!r} does not exist"
+            yield f"{label}: the type {notification.get('type')!r} does not exist"
+        for event in notification.get("events") or []:
+            if event not in EVENTS:
+                yield f"{label}: the event {event!r} does not exist; there are {', '.join(EVENTS)}"
+
+
+def _faults_of_lookups(credential: Mapping[str, Any], names: set[str]) -> Iterator[str]:
+    """Fields of a credential that AWX looks up in another one whenever a job starts."""
+    label, lookups = f"credentials {credential.get('name')!r}", credential.get("from_lookup") or {}
+    if not isinstance(lookups, Mapping):
+        yield f"{label}: its from_lookup must be a mapping of fields to where they are looked up"
+        return
+    for field, where in lookups.items():
+        if not isinstance(where, Mapping) or set(where) != {"credential", "metadata"}:
+            yield f"{label}: its field {field} needs the credential to look in, and metadata"
+        elif where["credential"] not in names or where["credential"] == credential.get("name"):
+            yield f"{label}: its field {field} is looked up in {where['credential']!r}, which is not another credential declared"

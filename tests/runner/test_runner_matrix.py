@@ -1,0 +1,198 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every playbook that can run on the demo's fleet, through ``ansible-runner run`` and through ``transmit | worker | process``.
+
+Run: ``make runner``. One fleet of real llama.cpp servers lives through all of it, in order. Provision, gateway and monitoring
+are not here: they set up packages, users and systemd of the machine, and the demo's hosts are all this one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from runner_fleet import Job, RunnerFleet
+
+pytest.importorskip("xllamacpp", reason="the llama.cpp server of the demo environment is not installed")
+
+ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+WAYS = ("run", "stream")
+QUICK = {"cooldown_seconds": 1, "settle_seconds": 0, "next_step_seconds": 0}
+# The memory, disks and processors of the machine the tests run on are none of this fleet's.
+CALM = {"memory_short": {"below": 0}, "disk_full": {"below": 0}, "cpu_saturated": {"above": 1e6}}
+REMEDIATE = {"remediate_watch_seconds": 1, "remediate_watch_looks": 1, "modelops_remediation_policy": QUICK}
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerFleet]:
+    fleet = RunnerFleet(tmp_path_factory.mktemp("runner"))
+    yield fleet
+    fleet.stop()
+
+
+def through(fleet: RunnerFleet, way: str, playbook: str, **extra: Any) -> Job:
+    job: Job = getattr(fleet, way)(playbook, **extra)
+    assert job.status == "successful", job.output
+    return job
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_plan(fleet: RunnerFleet, way: str) -> None:
+    shutil.rmtree(fleet.output, ignore_errors=True)
+    job = through(fleet, way, "plan")
+    assert "Short: nothing" in job.output
+    assert fleet.plan()["placements"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_apply(fleet: RunnerFleet, way: str) -> None:
+    job = through(fleet, way, "apply")
+    assert fleet.silent() == []
+    # What the first way has done, the other finds done.
+    assert (job.changed() > 0) == (way == WAYS[0])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_site(fleet: RunnerFleet, way: str) -> None:
+    through(fleet, way, "site", plan_report=False)
+    assert fleet.silent() == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_simulate(fleet: RunnerFleet, way: str) -> None:
+    (fleet.output / "simulation.html").unlink(missing_ok=True)
+    asked = {"modelops_simulation_accelerator_type": "l40s-48gb", "modelops_simulation_days": 1}
+    through(
+        fleet, way, "simulate", modelops_simulation_step_seconds=1800, modelops_simulation_fidelity="fluid", **asked
+    )
+    assert (fleet.output / "simulation.html").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_upgrade(fleet: RunnerFleet, way: str) -> None:
+    """Without a gateway there is nobody to compare requests with: on the release already, and said so."""
+    job = through(fleet, way, "upgrade", upgrade_model="code-7b")
+    assert "code-7b" in job.output and fleet.silent() == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_remediate(fleet: RunnerFleet, way: str) -> None:
+    """A server is killed for good; the alert about it has it started again."""
+    place = fleet.plan()["placements"][0]
+    before = fleet.pid(place)
+    os.kill(before, signal.SIGKILL)
+    through(fleet, way, "remediate", remediate_alerts=[alert(place)], **REMEDIATE)
+    assert until(lambda: fleet.silent() == [])
+    assert fleet.pid(place) != before
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_watch(fleet: RunnerFleet, way: str) -> None:
+    job = through(fleet, way, "watch", watch_rules=CALM, **REMEDIATE)
+    assert "Evaluate the alerts" in job.output and fleet.silent() == []
+
+
+@pytest.mark.skipif(not ALERTMANAGER, reason="Alertmanager is not installed")
+@pytest.mark.parametrize("way", WAYS)
+def test_answer_alerts(fleet: RunnerFleet, way: str, tmp_path: Path) -> None:
+    place = fleet.plan()["placements"][0]
+    with Alertmanager(tmp_path) as url:
+        tell(url, alert(place))
+        os.kill(fleet.pid(place), signal.SIGKILL)
+        job = through(fleet, way, "answer_alerts", remediate_alertmanager_url=url, **REMEDIATE)
+    assert "ModelServerDown" in job.output
+    assert until(lambda: fleet.silent() == [])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_profile(fleet: RunnerFleet, way: str) -> None:
+    sweep = {"profile_seconds": 20, "profile_level_seconds": 2, "profile_most_rate": 100, "profile_most_at_once": 16}
+    job = through(
+        fleet, way, "profile", profile_model="code-7b", profile_hosts=["gpu-b2"], profile_output_tokens=8,
+        profile_prompt_words=8, profile_again=True, **sweep,
+    )  # fmt: skip
+    assert "code-7b sustains " in job.output
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_tune(fleet: RunnerFleet, way: str) -> None:
+    for history in fleet.output.glob("tuning-*"):
+        history.unlink()
+    search = {
+        **{"tune_model": "code-7b", "tune_host": "gpu-b2", "tune_method": "random", "tune_repeats": 2},
+        "tune_parameters": {"ctx-size": {"values": [256, 512], "default": 512}},
+        "tune_objective": {"metric": "requests_per_second", "limits": {"latency_seconds": 20}},
+        **{"tune_load_seconds": 2, "tune_load_at_once": 2, "tune_output_tokens": 4, "tune_prompt_words": 4},
+    }
+    through(fleet, way, "tune", tune_max_trials=1, **search)
+    assert list(fleet.output.glob("tuning-code-7b-*.json"))
+
+
+def alert(place: dict[str, Any]) -> dict[str, Any]:
+    at = f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
+    labels = {"alertname": "ModelServerDown", **{key: str(place[key]) for key in ("host", "model", "slot")}}
+    return {"status": "firing", "labels": labels, "startsAt": at}
+
+
+def until(reached: Any, seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not reached() and time.monotonic() < end:
+        time.sleep(1)
+    return bool(reached())
+
+
+class Alertmanager:
+    """A real one on a free port, which tells nobody."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{one.getsockname()[1]}"
+
+    def __enter__(self) -> str:
+        (self.directory / "am.yml").write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+        words = [
+            f"--config.file={self.directory}/am.yml",
+            f"--storage.path={self.directory}",
+            "--cluster.listen-address=",
+        ]
+        words.append(f"--web.listen-address={self.url.removeprefix('http://')}")
+        self.process = subprocess.Popen([str(ALERTMANAGER), *words], stderr=subprocess.DEVNULL)
+        assert until(lambda: is_ready(self.url))
+        return self.url
+
+    def __exit__(self, *_error: object) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
+def is_ready(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/-/ready", timeout=5):
+            return True
+    except OSError:
+        return False
+
+
+def tell(url: str, told: dict[str, Any]) -> None:
+    body = json.dumps([{key: told[key] for key in ("labels", "startsAt")}]).encode()
+    request = urllib.request.Request(f"{url}/api/v2/alerts", data=body, headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10):
+        pass

@@ -147,7 +147,7 @@ class LabFleet:
         variables.write_text(json.dumps({"modelops_models": catalogue}), encoding="utf-8")
 
     def down(self) -> None:
-        self._lab("down", timeout=60)
+        self._lab("down", timeout=300)
 
     def podman(self, verb: str, host: str) -> None:
         """``pause``, ``unpause``, ``kill`` or ``start`` a whole host."""

@@ -96,7 +96,7 @@ class Scenario:
         }
         run = self.rig.playbook(name, "-e", json.dumps(given))
         (self.rig.directory / f"{name}.log").write_text(run.output, encoding="utf-8")
-        self.figures[f"{name}_seconds"] = round(run.seconds)
+        self.figures.setdefault(f"{name}_seconds", []).append(round(run.seconds))
         assert run.code == 0, run.output[-5000:]
         return run
 

@@ -11,7 +11,6 @@ a manager only makes the running service follow them.
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any, Protocol
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting import supervisor_socket
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.commands import run_command
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.last_words import (
     LOG_BYTES,
     LOG_LINES,
@@ -71,25 +71,11 @@ class ServiceManager(Protocol):
 
 
 def _run(argv: Sequence[str], *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> tuple[int, str]:
-    """Exit code and joined output of a command.
-
-    Raises:
-        SourceUnavailableError: the command is absent or did not end in time.
-    """
-    try:
-        done = subprocess.run(
-            list(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_seconds, check=False
-        )
-    except FileNotFoundError as error:
-        raise SourceUnavailableError(
-            f"{argv[0]} is not installed", remedy="Install it, or set deploy_service_manager to the one this host has"
-        ) from error
-    except subprocess.TimeoutExpired as error:
-        raise SourceUnavailableError(
-            f"'{' '.join(argv)}' did not end within {timeout_seconds:g} s",
-            remedy="A process that ignores SIGKILL hangs in the kernel: look at the host, it may need a reboot",
-        ) from error
-    return done.returncode, done.stdout.decode("utf-8", "replace").strip()
+    return run_command(
+        argv,
+        timeout_seconds=timeout_seconds,
+        if_absent="Install it, or set deploy_service_manager to the one this host has",
+    )
 
 
 def _expect(argv: Sequence[str], *, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> str:

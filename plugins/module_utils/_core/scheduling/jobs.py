@@ -34,6 +34,14 @@ KNOWN = (
     "running_on",
     "command",
     "resources",
+    "owner",
+    "environment",
+    "environment_file",
+    "checkpoint",
+    "retries",
+    "backoff_seconds",
+    "stalled_after_seconds",
+    "canceled",
 )
 STATES = ("waiting", "running")
 

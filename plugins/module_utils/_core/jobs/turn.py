@@ -1,0 +1,266 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This code is private to the collection: it may change in any release.
+"""One turn of jobs: what the hosts say goes on record, then what shall be done, in one write each.
+
+Without a schedule a turn only looks, and hands out what is to be scheduled. With one it decides.
+Both are one step under a kernel lock beside the record, and asked twice they change nothing more.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.exclusive import exclusive
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.decide import (
+    Decision,
+    Situation,
+    decide,
+    wishes_of,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import (
+    Changes,
+    Seen,
+    hosts_not_seen,
+    left_share,
+    observe,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import Order, Owner, refusals
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import (
+    WAITING,
+    Record,
+    State,
+    read_state,
+    write_state,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.words import late_words, lines_of
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.jobs import Job
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.pinning import pin_devices
+
+LOCK_WAIT_SECONDS = 60.0
+KEPT_SECONDS = 30 * 86_400.0
+# A job that runs longer than its work said is still scheduled.
+LEAST_SHARE_LEFT = 0.01
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a turn is given. ``cancel`` and ``again``: jobs to cancel, and jobs that are over to run once more."""
+
+    orders: Mapping[str, Order]
+    hosts: Sequence[Host]
+    planned: Sequence[Replica]
+    running: Sequence[Replica]
+    seen: Seen
+    owners: Mapping[str, Owner] = field(default_factory=dict)
+    vendors: Mapping[str, str] = field(default_factory=dict)
+    schedule: Mapping[str, Any] | None = None
+    cancel: Sequence[str] = ()
+    again: Sequence[str] = ()
+    lease_seconds: float = 3600.0
+    lease_margin_seconds: float = 60.0
+    settle_seconds: float = 600.0
+    shared: bool = False
+
+
+@dataclass
+class Turn:
+    """What came of it. ``closed``: attempts that ended now, whose logs may be collected."""
+
+    state: State
+    orders: Mapping[str, Order]
+    refused: Mapping[str, str]
+    changes: Changes
+    decision: Decision
+    closed: list[dict[str, Any]]
+    changed: bool
+    now: float
+
+    def lines(self, silent: Sequence[str]) -> list[str]:
+        return lines_of(self.state, self.refused, self.changes, self.decision, silent, self.now)
+
+
+def take_turn(path: str, given: Given, *, now: float, dry: bool = False) -> Turn:
+    """Look, and with a schedule decide.
+
+    Args:
+        path: the record on the state host.
+        given: see :class:`Given`.
+        now: epoch seconds.
+        dry: write nothing.
+
+    Raises:
+        ModelOpsError: the record cannot be read or written, or another turn holds it.
+    """
+    if dry:
+        return _turn(path, given, now, dry)
+    with exclusive(f"{path}.guard", doing="deciding on jobs", wait_seconds=LOCK_WAIT_SECONDS):
+        return _turn(path, given, now, dry)
+
+
+def _turn(path: str, given: Given, now: float, dry: bool) -> Turn:
+    state = read_state(path)
+    refused = refusals(given.orders, hosts=given.hosts, owners=given.owners, known=state.jobs, now=now)
+    orders = {
+        name: replace(order, canceled=True) if name in given.cancel else order
+        for name, order in given.orders.items()
+        if name not in refused
+    }
+    _accept(state, orders, given.again, now)
+    before = {name: len(record.ended) and record.ended[-1]["attempt"] for name, record in state.jobs.items()}
+    changes = observe(
+        state, orders, given.seen, now=now, lease_margin_seconds=given.lease_margin_seconds, shared=given.shared
+    )
+    decision = Decision()
+    if given.schedule is not None:
+        decision = _decide(state, orders, changes, given, now)
+    _forget(state, given.orders, now)
+    if not dry and (state.jobs or os.path.exists(path)):
+        write_state(path, state)
+    closed = [
+        {"name": name, "host": record.ended[-1]["host"], "attempt": record.ended[-1]["attempt"]}
+        for name, record in sorted(state.jobs.items())
+        if record.ended and record.ended[-1]["attempt"] != before.get(name)
+    ]
+    changed = bool(changes.lines or decision.lines or decision.starts or decision.stops)
+    return Turn(state, orders, refused, changes, decision, closed, changed, now)
+
+
+def _accept(state: State, orders: Mapping[str, Order], again: Sequence[str], now: float) -> None:
+    for name, order in sorted(orders.items()):
+        record = state.jobs.get(name)
+        if record is None:
+            state.jobs[name] = Record(name=name, owner=order.owner, accepted_at=round(now, 3))
+            continue
+        record.owner = order.owner
+        if name in again and record.over and not order.canceled:
+            record.phase, record.share, record.failures, record.losses = WAITING, 0.0, 0, 0
+            record.finished_at, record.not_before, record.reason, record.checkpoint_host = None, 0.0, "", ""
+
+
+def _decide(state: State, orders: Mapping[str, Order], changes: Changes, given: Given, now: float) -> Decision:
+    schedule = given.schedule or {}
+    for name, record in state.jobs.items():
+        fields = (schedule.get("jobs") or {}).get(name)
+        if fields is not None and name in orders:
+            record.late = late_words(fields, orders[name])
+    situation = Situation(
+        orders=orders,
+        hosts=given.hosts,
+        planned=given.planned,
+        running=given.running,
+        wishes=wishes_of(schedule),
+        strays=changes.strays,
+        now=now,
+        lease_seconds=given.lease_seconds,
+        settle_seconds=given.settle_seconds,
+        shared=given.shared,
+    )
+    return decide(state, situation)
+
+
+def _forget(state: State, asked: Mapping[str, Order], now: float) -> None:
+    """Jobs that are over and asked for no more go after a month; what their owners used stays."""
+    for name, record in sorted(state.jobs.items()):
+        unwanted = name not in asked and record.current is None
+        old = record.over and now - (record.finished_at or now) > KEPT_SECONDS
+        if unwanted and (old or (record.phase == WAITING and not record.attempts)):
+            del state.jobs[name]
+
+
+def to_schedule(turn: Turn, seen: Seen) -> list[dict[str, Any]]:
+    """The jobs for ``job_schedule``: with what is left of them and what they hold.
+
+    Left out are those that are over, cancelled, or may still run on a host that does not answer.
+    """
+    records = []
+    silent = hosts_not_seen(turn.state, seen)
+    for name, order in sorted(turn.orders.items()):
+        record = turn.state.jobs[name]
+        if record.over or order.canceled or (record.current and record.current.host in silent):
+            continue
+        records.append(_schedulable(order.job, record, order, turn.now))
+    return records
+
+
+def _schedulable(job: Job, record: Record, order: Order, now: float) -> dict[str, Any]:
+    sizes = set(job.sizes)
+    powers = sizes != set(range(job.least, job.most + 1))
+    left = max(LEAST_SHARE_LEFT, left_share(record, order, now))
+    found: dict[str, Any] = {
+        "name": job.name,
+        "work_accelerator_hours": job.work,
+        "remaining_accelerator_hours": min(job.work, job.work * left),
+        "accelerators": {"min": job.least, "max": job.most, "powers_of_two": powers},
+        "weight": job.weight,
+        "preemptible": job.preemptible,
+    }
+    release = max(job.release, record.not_before)
+    # A deadline that has passed, or passes while a retry waits, is that of a job that is late, not a wrong one.
+    if math.isfinite(release) and release > 0:
+        found["release"] = format_moment(min(release, job.deadline - 1))
+    if math.isfinite(job.deadline):
+        found["deadline"] = format_moment(job.deadline)
+    if job.speeds:
+        found["accelerator_types"] = dict(job.speeds)
+    if record.current is not None:
+        held = record.current
+        found["state"] = "running"
+        found["running_on"] = {
+            "accelerator_type": held.accelerator_type,
+            "accelerators": len(held.accelerators),
+            "host": held.host,
+        }
+    return found
+
+
+def to_carry_out(turn: Turn, given: Given) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """By host, what :mod:`host` shall do: ``stop``, ``start`` and ``renew``."""
+    work: dict[str, dict[str, list[dict[str, Any]]]] = {}
+
+    def of(host: str) -> dict[str, list[dict[str, Any]]]:
+        return work.setdefault(host, {"stop": [], "start": [], "renew": []})
+
+    for host, name, attempt in turn.decision.stops:
+        of(host)["stop"].append({"name": name, "attempt": attempt})
+    for host, name in turn.decision.renewals:
+        current = turn.state.jobs[name].current
+        of(host)["renew"].append({"name": name, "until": current.lease_until if current else turn.now})
+    stock = {host.name: host for host in given.hosts}
+    for host, name in turn.decision.starts:
+        of(host)["start"].append(_start(turn, given, stock[host], name))
+    return work
+
+
+def _start(turn: Turn, given: Given, host: Host, name: str) -> dict[str, Any]:
+    order, attempt = turn.orders[name], turn.state.jobs[name].current
+    accelerators = attempt.accelerators if attempt else []
+    pins = pin_devices(
+        accelerators,
+        accelerator_type=host.accelerator_type,
+        vendor=given.vendors.get(host.name, ""),
+        uuids=host.accelerator_uuids,
+        where=f"host {host.name}",
+    )
+    owner = given.owners.get(order.owner, Owner())
+    return {
+        "name": name,
+        "attempt": attempt.number if attempt else 0,
+        "accelerators": accelerators,
+        "lease_until": attempt.lease_until if attempt else turn.now,
+        "command": list(order.command),
+        "environment": {**order.environment, **pins},
+        "environment_file": order.environment_file,
+        "user": owner.user,
+        "cpu_cores": order.cpu_cores,
+        "memory_gib": order.memory_gib,
+        "signal": order.signal,
+        "grace_seconds": order.grace_seconds,
+    }

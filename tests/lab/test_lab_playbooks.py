@@ -54,7 +54,7 @@ BUSY = (
 )
 # In the order in which they are first run.
 PLAYBOOKS = (
-    "provision", "gateway", "plan", "apply", "site", "upgrade", "monitoring", "watch", "answer_alerts", "remediate",
+    "provision", "gateway", "plan", "apply", "run_jobs", "site", "upgrade", "monitoring", "watch", "answer_alerts", "remediate",
 )  # fmt: skip
 FLAGS = {"upgrade": ("-e", "upgrade_model=chat"), "remediate": ("-e", '{"remediate_alerts": []}')}
 

@@ -97,6 +97,9 @@ class Systemd:
             self.world.jobs[name].get("behaves", ""),
         )  # fmt: skip
         self.world.starts.append((name, about["attempt"], self.name))
+        held = [index for own in self.world.held(self.name).values() for index in own]
+        if len(held) != len(set(held)):
+            self.world.twice.append(f"accelerators of {self.name} are held twice: {self.world.held(self.name)}")
         if len(self.world.running_now()[name]) > 1:
             self.world.twice.append(f"{name} on {self.world.running_now()[name]} at {self.world.now - START:.0f} s")
         return 0, ""
@@ -154,6 +157,7 @@ class World:
         self.stragglers: list[tuple[str, dict[str, Any]]] | None = None
         self.twice: list[str] = []
         self.settle = 0.0
+        self.grid = {"period_seconds": 60, "periods": 60}
 
     def place(self, name: str) -> units.Place:
         base = self.root / name
@@ -263,14 +267,19 @@ class World:
         hosting.renew(place, [(one["name"], one["until"]) for one in work["renew"]], run=run)
         hosting.stop(place, [(one["name"], one["attempt"]) for one in work["stop"]], run=run)
 
+    def plan(self) -> dict[str, Any]:
+        return {"kind": "plan", "placements": [one.as_record() for one in self.planned]}
+
     def schedule(self, jobs: list[dict[str, Any]], policy: str) -> dict[str, Any]:
         if not jobs:
             return {"jobs": {}, "start": ""}
         params = {
-            "jobs": jobs, "hosts": [one.as_record() for one in self.hosts()], "period_seconds": 60, "periods": 60,
-            "plan": {"kind": "plan", "placements": [one.as_record() for one in self.planned]},
+            "jobs": jobs,
+            "hosts": [one.as_record() for one in self.hosts()],
+            "plan": self.plan(),
             "start": _moment(self.now),
-        }  # fmt: skip
+            **self.grid,
+        }
         problem, inputs = read_problem(params, now=self.now)
         return schedule_document(make_schedule(problem, policy=policy), None, inputs=inputs)
 

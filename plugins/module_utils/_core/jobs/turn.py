@@ -101,7 +101,7 @@ def take_turn(path: str, given: Given, *, now: float, dry: bool = False) -> Turn
     """
     if dry:
         return _turn(path, given, now, dry)
-    with exclusive(f"{path}.guard", doing="deciding on jobs", wait_seconds=LOCK_WAIT_SECONDS):
+    with exclusive(f"{os.path.splitext(path)[0]}/.lock", doing="deciding on jobs", wait_seconds=LOCK_WAIT_SECONDS):
         return _turn(path, given, now, dry)
 
 

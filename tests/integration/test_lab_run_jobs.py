@@ -1,0 +1,230 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The playbook run_jobs on a real systemd host: real processes, signals, checkpoints, leases, logs.
+
+The tests are one story and run in order.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lab"))
+
+from lab_fleet import LabFleet, Run, why_not  # noqa: E402
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica  # noqa: E402
+
+pytestmark = [pytest.mark.systemd, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "can run")]
+
+# A job as users write them: it goes on from its checkpoint, and on SIGUSR1 saves and leaves.
+TRAIN = """
+import os, signal, sys, time
+total, work = int(sys.argv[1]), os.environ["MODELOPS_JOB_WORK_DIR"]
+path = os.path.join(work, "step")
+step = int(open(path).read()) if os.path.exists(path) else 0
+asked = []
+signal.signal(signal.SIGUSR1, lambda *_args: asked.append(1))
+print("from", step, "on", os.environ["CUDA_VISIBLE_DEVICES"], "as", os.getuid(), flush=True)
+def replace(name, text):
+    with open(name + ".part", "w") as stream:
+        stream.write(text)
+    os.replace(name + ".part", name)
+while step < total and not asked:
+    time.sleep(0.1)
+    step += 1
+replace(path, str(step))
+replace(os.environ["MODELOPS_JOB_PROGRESS"], str(step / total))
+print("at", step, os.environ.get("QUOTES"), flush=True)
+"""
+QUOTES = 'a "b" $HOME `c` %d \'\\'
+
+
+def train(steps: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "work_accelerator_hours": steps / 36_000,
+        "command": ["/usr/bin/python3", "-c", TRAIN, str(steps)],
+        "checkpoint": {"signal": "SIGUSR1", "grace_seconds": 20},
+        "environment": {"QUOTES": QUOTES},
+        "owner": "research",
+        **fields,
+    }
+
+
+def said(run: Run) -> str:
+    """What it printed, on one line: YAML breaks long ones."""
+    return " ".join(run.output.split())
+
+
+class JobLab:
+    """One host, and the jobs that the next run is given."""
+
+    def __init__(self, lab: LabFleet, output: Path) -> None:
+        self.lab, self.output = lab, output
+        self.jobs: dict[str, Any] = {}
+        self.serve([])
+
+    def serve(self, replicas: list[Replica]) -> None:
+        plan = {"schema_version": 1, "kind": "plan", "outlook": None, "created_at": "2026-11-27T00:00:00Z"}
+        plan["placements"] = [one.as_record() for one in replicas]
+        (self.output / "plan.json").write_text(json.dumps(plan))
+
+    def run(self, *flags: str, **variables: Any) -> Run:
+        extra = self.output / "extra.json"
+        given = {
+            "modelops_jobs": self.jobs,
+            "modelops_job_owners": {"research": {}},
+            "modelops_output_dir": str(self.output),
+            "run_jobs_period_seconds": 30,
+            "run_jobs_settle_seconds": 0,
+            **variables,
+        }
+        extra.write_text(json.dumps(given))
+        return self.lab.play("run_jobs", "-e", f"@{extra}", *flags)
+
+    def sh(self, command: str, **options: Any) -> str:
+        return self.lab.sh("lab-a1", command, **options)
+
+    def record(self, name: str) -> dict[str, Any]:
+        return json.loads(self.sh("cat /var/lib/modelops/jobs.json"))["jobs"][name]
+
+    def log(self, name: str) -> str:
+        return self.sh(f"cat /var/log/modelops/jobs/{name}.log", check=False)
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobLab]:
+    lab = LabFleet(os.environ.get("MODELOPS_LAB", "jobstest"), {})
+    lab.directory.parent.mkdir(parents=True, exist_ok=True)
+    with open(lab.directory.parent / "jobstest.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one test session at a time
+        try:
+            lab.down()  # what an aborted session left
+            lab.up(1)
+            yield JobLab(lab, tmp_path_factory.mktemp("output"))
+        finally:
+            lab.down()
+
+
+def test_check_mode_says_what_it_would_start_and_leaves_nothing(jobs: JobLab) -> None:
+    jobs.jobs = {"long": train(3000, accelerators=2)}
+    run = jobs.run("--check")
+    assert run.code == 0, run.output
+    assert "long starts on lab-a1, accelerators 2, 3" in said(run)
+    assert (
+        jobs.sh("ls -A /var/lib/modelops /var/log/modelops 2>&1; getent passwd modelops-jobs", check=False).count("\n")
+        < 2
+    )
+    assert jobs.sh("systemctl list-units --all --no-legend 'modelops*'") == ""
+
+
+def test_a_job_runs_confined_and_unprivileged_and_a_slip_in_another_does_not_keep_it(jobs: JobLab) -> None:
+    jobs.jobs["oops"] = train(1, command=["/bin/sh", "-c", "echo oh no >&2; exit 3"], retries=0)
+    jobs.jobs["huge"] = train(1, accelerators=16)
+    jobs.jobs["whose"] = train(1, owner="somebody")
+    jobs.jobs["past"] = train(1, deadline="2026-01-01T00:00:00Z")
+    run = jobs.run()
+    assert run.code != 0
+    text = said(run)
+    assert "3 of 5 jobs refused, all others were seen to: huge: it needs 16 accelerators on one host" in text
+    assert "past: its deadline 2026-01-01T00:00:00Z had passed when it was asked for; give it a later one" in text
+    assert "whose: its owner 'somebody' is not known; modelops_job_owners has research" in text
+    jobs.jobs = {name: job for name, job in jobs.jobs.items() if name in ("long", "oops")}
+    user = jobs.sh("id -u modelops-jobs")
+    jobs.lab.wait("lab-a1", "test -s /var/log/modelops/jobs/long.log", seconds=30)
+    assert jobs.log("long") == f"from 0 on 2,3 as {user}"
+    shown = jobs.sh("systemctl show modelops-job-long -p Slice,OOMScoreAdjust,KillSignal,NoNewPrivileges,ProtectSystem")
+    for line in (
+        "Slice=modelops_jobs.slice",
+        "OOMScoreAdjust=500",
+        "KillSignal=10",
+        "NoNewPrivileges=yes",
+        "ProtectSystem=strict",
+    ):
+        assert line in shown
+    assert jobs.sh("systemctl show -P CPUWeight modelops_jobs.slice") == "20"
+    assert jobs.sh("cat /proc/$(systemctl show -P MainPID modelops-job-long)/oom_score_adj") == "500"
+
+
+def test_systemd_itself_keeps_a_second_one_from_starting(jobs: JobLab) -> None:
+    assert "already" in jobs.sh("systemd-run --unit modelops-job-long true 2>&1", check=False)
+
+
+def test_exit_codes_and_logs_are_collected(jobs: JobLab) -> None:
+    run = jobs.run()
+    assert run.code == 0, run.output
+    assert "oops failed on lab-a1 (exit-code, status 3): failed 1 times, last with exit-code, status 3" in said(run)
+    assert (jobs.output / "job-logs" / "oops-1.log").read_text() == "oh no\n"
+    assert jobs.record("oops")["phase"] == "failed"
+
+
+def test_another_run_changes_nothing(jobs: JobLab) -> None:
+    before = jobs.sh("systemctl show -P MainPID,InvocationID modelops-job-long")
+    run = jobs.run()
+    assert (run.code, run.changed) == (0, 0), run.output
+    assert jobs.sh("systemctl show -P MainPID,InvocationID modelops-job-long") == before
+    assert jobs.sh("systemctl list-units --no-legend --plain 'modelops-lease-long*.timer' | wc -l") == "1"
+
+
+def test_serving_takes_its_accelerators_back_and_the_job_goes_on_from_its_checkpoint(jobs: JobLab) -> None:
+    jobs.serve([Replica("lab-a1", 0, "chat", "1", 8100, (0, 1, 2))])
+    jobs.jobs["long"] = train(3000, accelerators={"min": 1, "max": 2})
+    run = jobs.run()
+    assert run.code == 0, run.output
+    assert "long on lab-a1: stopping, chat takes accelerator 2 of lab-a1 back" in said(run)
+    assert "long starts (attempt 2) on lab-a1, accelerators 3" in said(run)
+    jobs.lab.wait("lab-a1", "test $(wc -l < /var/log/modelops/jobs/long.log) -ge 3", seconds=30)
+    first, saved, second = jobs.log("long").splitlines()[:3]
+    assert first.startswith("from 0 on 2,3")
+    assert saved == f"{saved.split(' ' + QUOTES)[0]} {QUOTES}"
+    assert second.startswith(f"from {saved.split()[1]} on 3 as")
+    record = jobs.record("long")
+    assert record["ended"][-1]["end"] == "preempted"
+    assert record["ended"][-1]["share"] == pytest.approx(int(saved.split()[1]) / 3000, abs=1e-5)
+    assert record["ended"][-1]["accelerator_hours"] > 0
+
+
+def test_without_a_controller_the_host_stops_it_when_its_lease_is_over_and_the_next_run_goes_on(jobs: JobLab) -> None:
+    jobs.serve([])
+    assert jobs.run(run_jobs_lease_seconds=5, run_jobs_lease_margin_seconds=0).code == 0
+    jobs.lab.wait("lab-a1", "! systemctl is-active modelops-job-long", seconds=60)
+    run = jobs.run()
+    assert "long was stopped from outside on lab-a1" in said(run)
+    assert "long starts (attempt 3) on lab-a1" in said(run)
+    assert jobs.record("long")["failures"] == 0
+
+
+def test_a_job_whose_host_died_goes_on_after_its_boot(jobs: JobLab) -> None:
+    jobs.lab.podman("kill", "lab-a1")
+    jobs.lab.up(1)
+    run = jobs.run()
+    assert run.code == 0, run.output
+    assert "long was lost on lab-a1" in said(run)
+    assert "long starts (attempt 4) on lab-a1" in said(run)
+
+
+def test_cancel_leaves_nothing_running(jobs: JobLab) -> None:
+    run = jobs.run("-e", '{"run_jobs_cancel": ["long"]}')
+    assert run.code == 0, run.output
+    assert jobs.record("long")["phase"] == "canceled"
+    assert jobs.sh("systemctl list-units --all --no-legend 'modelops-job*' 'modelops-lease*'") == ""
+    assert jobs.sh("pgrep -u modelops-jobs", check=False) == ""
+    assert jobs.run().changed == 0
+
+
+def test_a_missing_plan_is_one_message(jobs: JobLab) -> None:
+    run = jobs.run(modelops_plan="/nowhere/plan.json")
+    assert run.code != 0
+    assert "There is no plan at /nowhere/plan.json, so what serving leaves free is not known" in " ".join(
+        run.output.split()
+    )

@@ -22,7 +22,8 @@ description:
     words), C(engine_args) (a mapping of flags, where V(true) is a flag without a value and V(false) takes one of
     the collection's own flags away, or a list of arguments; they win over the collection's own), C(environment)
     (a mapping; V(null) takes a variable away), C(resources), C(served_model_name) (the model's name),
-    C(bind_address), C(api_key_file) (a path on the host), C(drain_seconds) (30), C(ready_timeout_seconds) (900),
+    C(bind_address), C(api_key_file) (a path on the host), C(secret_environment) (a variable to the path on the host of the
+    file with its value, which is read at each start), C(drain_seconds) (30), C(ready_timeout_seconds) (900),
     C(health_path), C(probe), and C(pin_by) (V(uuid) or V(index))."
   - "In C(executable), C(engine_args) and C(environment) the words C({port}), C({host}), C({slot}), C({alias}),
     C({name}), C({api_key_file}) and each key of O(paths) as C({key}) are replaced; other braces are left alone."

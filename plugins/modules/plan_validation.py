@@ -59,7 +59,20 @@ options:
     description: A plan older than this many seconds is refused. V(0) means no limit.
     type: float
     default: 3600
+  trusted_keys:
+    description:
+      - Public keys in PEM. With them, the plan must be signed by one of them (M(modelops.datacenter.plan_signature)), unchanged
+        since, and not expired. Several let a key be replaced without a gap.
+      - Without them, a signature is not looked at.
+    type: list
+    elements: str
+    default: []
+  signature:
+    description: Path of the signature; O(plan) with V(.sig) behind it by default.
+    type: path
 seealso:
+  - module: modelops.datacenter.plan_signature
+  - module: modelops.datacenter.plan_use
   - plugin: modelops.datacenter.replicas_for_wave
     plugin_type: filter
 """
@@ -128,6 +141,10 @@ pending:
   returned: success
   type: dict
   sample: {"lines": ["+ chat-8b 2026.11.1 on gpu-a1 slot 0"], "starts": [], "stops": []}
+signature:
+  description: What the signature says, C(nonce), C(key) (name of the public key), C(signed_at) and C(expires_at); empty without O(trusted_keys).
+  returned: success
+  type: dict
 summary:
   description: The same for a person, a few lines of text.
   returned: success
@@ -135,7 +152,8 @@ summary:
 refused_because:
   description:
     - Which check failed. V(schema) is not a plan, or one of another release; V(corrupt) is changed since it was
-      written; V(unknown_host) has work for a host the inventory lacks; V(stale) is made for another stock or
+      written; V(unsigned) is not signed by a trusted key; V(altered) is not what was signed; V(expired) is signed for
+      another time; V(unknown_host) has work for a host the inventory lacks; V(stale) is made for another stock or
       catalogue; V(age) is too old or from the future; V(unreachable) has work for a host that does not answer.
   returned: when the plan is refused
   type: str
@@ -144,14 +162,19 @@ refused_because:
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents, signing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import PlanRefusedError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import (
     parse_hosts,
     parse_models,
     parse_replicas,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import read_plan, validate_plan
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning import signature
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import (
+    parse_plan,
+    plan_bytes,
+    validate_plan,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.refusal import RefusedPlanError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.rollout import review
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
@@ -162,6 +185,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "models": {"type": "raw", "required": True},
     "current": {"type": "raw"},
     "max_age_seconds": {"type": "float", "default": 3600},
+    "trusted_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+    "signature": {"type": "path"},
 }
 
 
@@ -175,7 +200,9 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         current = parse_replicas(documents.load(params["current"], what="list of running replicas"))
     now = clock.now()
     try:
-        plan = read_plan(params["plan"])
+        content = plan_bytes(params["plan"])
+        plan = parse_plan(content, where=params["plan"])
+        signed = _signed(params, content, plan, now)
         validate_plan(plan, hosts=hosts, models=models, now=now, max_age_seconds=limit, current=current)
     except RefusedPlanError as error:
         return {
@@ -184,8 +211,20 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
             "error_kind": "PlanRefusedError",
             "refused_because": error.because,
         }
-    result = review(plan, current, now=now)
+    result = {**review(plan, current, now=now), "signature": signed}
     return result if diff else {key: value for key, value in result.items() if key != "diff"}
+
+
+def _signed(params: Mapping[str, Any], content: bytes, plan: Mapping[str, Any], now: float) -> dict[str, str]:
+    """What the plan's signature says; nothing where none is asked for."""
+    if not params["trusted_keys"]:
+        return {}
+    keys = [
+        signing.load_public(pem.encode("utf-8"), purpose=signature.PURPOSE, where=f"trusted_keys, number {number}")
+        for number, pem in enumerate(params["trusted_keys"], start=1)
+    ]
+    found = signature.read_signature(params["signature"] or params["plan"] + signature.SUFFIX)
+    return signature.verify(found, content, plan, keys, now=now).as_record()
 
 
 def main() -> None:

@@ -10,15 +10,14 @@ RFC 8032, over the canonical head without it) where a key is given.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import signing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.audit.chain import AuditError, Head, canonical
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 
 KIND = "audit_head"
 
@@ -32,8 +31,10 @@ def head_line(head: Head, *, trail: str, at: float, private_key: str = "") -> by
     record = {"schema_version": 1, "kind": KIND, "trail": trail, "at": at}
     record.update(sequence=head.sequence, hash=head.hash)
     if private_key:
-        signed = _load_private(private_key).sign(canonical(record))
-        record["signature"] = base64.b64encode(signed).decode("ascii")
+        key = signing.load_private(
+            signing.read_key(private_key), purpose="Signing the head of an audit trail", where=private_key
+        )
+        record["signature"] = signing.signature_of(canonical(record), key)
     return canonical(record) + b"\n"
 
 
@@ -84,46 +85,14 @@ def read_heads(path: str, *, public_key: str = "") -> list[Head]:
 
 
 def _check_signatures(records: Iterable[Mapping[str, Any]], path: str, public_key: str) -> None:
-    require("cryptography", purpose="Checking the signature of an audit trail")
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    try:
-        key = load_pem_public_key(_read_key(public_key))
-    except ValueError as error:
-        raise InputError("this is not a public key in PEM", where=public_key) from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise InputError("the key is not Ed25519", where=public_key, remedy="openssl genpkey -algorithm ed25519")
+    key = signing.load_public(
+        signing.read_key(public_key), purpose="Checking the signature of an audit trail", where=public_key
+    )
     for number, record in enumerate(records, start=1):
         body = canonical({name: value for name, value in record.items() if name != "signature"})
-        try:
-            key.verify(base64.b64decode(str(record.get("signature", "")), validate=True), body)
-        except (InvalidSignature, ValueError) as error:
+        if not signing.is_signed(body, str(record.get("signature", "")), key):
             raise InputError(
                 "the head is not signed by this key",
                 where=f"{path}, line {number}",
                 remedy="It was changed, or signed by another controller: find out which before trusting the trail",
-            ) from error
-
-
-def _load_private(path: str) -> Any:
-    require("cryptography", purpose="Signing the head of an audit trail")
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    try:
-        key = load_pem_private_key(_read_key(path), password=None)
-    except (ValueError, TypeError) as error:
-        raise InputError("this is not an unencrypted private key in PEM", where=path) from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise InputError("the key is not Ed25519", where=path, remedy="openssl genpkey -algorithm ed25519")
-    return key
-
-
-def _read_key(path: str) -> bytes:
-    try:
-        with open(os.path.expanduser(path), "rb") as stream:
-            return stream.read()
-    except OSError as error:
-        raise InputError(f"cannot read the key ({error.strerror})", where=path) from error
+            )

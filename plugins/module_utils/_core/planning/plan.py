@@ -109,7 +109,7 @@ def read_plan(path: str) -> dict[str, Any]:
         InputError: the file does not exist or cannot be read.
         RefusedPlanError: not a plan of this schema, or not the bytes that were written.
     """
-    return parse_plan(_read_bytes(path), where=path)
+    return parse_plan(plan_bytes(path), where=path)
 
 
 def parse_plan(content: bytes, *, where: str) -> dict[str, Any]:
@@ -290,7 +290,12 @@ def _is_intact(plan: Mapping[str, Any], content: bytes) -> bool:
     return same_bytes and same_digest and _is_moment(plan.get("created_at"))
 
 
-def _read_bytes(path: str) -> bytes:
+def plan_bytes(path: str) -> bytes:
+    """What a plan file holds.
+
+    Raises:
+        InputError: it does not exist or cannot be read.
+    """
     try:
         with open(os.path.expanduser(path), "rb") as stream:
             return stream.read(documents.MAX_DOCUMENT_BYTES)

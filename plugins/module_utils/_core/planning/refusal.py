@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import PlanRefusedError
 
-REASONS = ("corrupt", "schema", "unknown_host", "stale", "age", "unreachable")
+REASONS = (
+    "corrupt", "schema", "unsigned", "altered", "expired", "reused", "superseded", "unknown_host", "stale", "age", "unreachable",
+)  # fmt: skip
 
 
 class RefusedPlanError(PlanRefusedError):

@@ -28,6 +28,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.flags import merge_flags
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.launch import Launch, Profile
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.pinning import pin_devices
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.secrecy import secret_files
 
 DEFAULT_DRAIN_SECONDS = 30.0
 DEFAULT_READY_TIMEOUT_SECONDS = 900.0
@@ -95,7 +96,7 @@ def build_service(
 
     Args:
         placement: ``model``, ``slot`` and ``port``; also ``version`` and ``accelerators``.
-        model: the model's raw entry in ``modelops_models``.
+        model: the model's raw entry in ``modelops_models``; its ``secret_environment`` maps variables to files.
         paths: names to paths on the host; ``model_path`` is what the engine loads,
             ``cache_dir`` keeps compiled kernels. Each is also a placeholder ``{name}``.
         accelerator_type: the host's, for example ``h100-80gb`` or ``cpu``.
@@ -117,6 +118,7 @@ def build_service(
 
     launch = _launch(name, placement, model, paths or {}, bind_address, where)
     fill = _placeholders(launch, paths or {})
+    secrets = {**profile.secrets(launch), **secret_files(model.get("secret_environment"), fill, where=where)}
     pinned = pin_devices(
         launch.accelerators,
         accelerator_type=accelerator_type,
@@ -134,7 +136,7 @@ def build_service(
         slot=launch.slot,
         engine=engine,
         alias=launch.alias,
-        argv=tuple(_command_line(launch, profile, model, fill)),
+        argv=tuple(_command_line(launch, profile, model, fill, secrets)),
         environment=_with_own_environment(environment, model.get("environment"), fill, where),
         host=launch.host,
         port=launch.port,
@@ -150,7 +152,7 @@ def build_service(
         shared_memory_gib=profile.shared_memory_gib(launch),
         accelerators=launch.accelerators,
         api_key_file=launch.api_key_file,
-        secret_environment=profile.secrets(launch),
+        secret_environment=secrets,
         notes=tuple(_notes(launch, profile.notes)),
     )
 
@@ -212,13 +214,15 @@ def _launch(
     )
 
 
-def _command_line(launch: Launch, profile: Profile, model: Mapping[str, Any], fill: Fill) -> list[str]:
+def _command_line(
+    launch: Launch, profile: Profile, model: Mapping[str, Any], fill: Fill, secrets: Mapping[str, str]
+) -> list[str]:
     """The engine's own words, behind a shell that reads its secrets when it has any."""
     argv = [fill(word) for word in _executable(model, profile.executable, launch.where)]
     flags = merge_flags(profile.flags(launch, argv), model.get("engine_args"), profile.style, where=launch.where)
     argv += [fill(word) for word in flags]
     quoting.check_argv(argv, where=launch.where)
-    for variable, path in sorted(profile.secrets(launch).items(), reverse=True):
+    for variable, path in sorted(secrets.items(), reverse=True):
         argv = ["/bin/sh", "-c", SECRET_WRAPPER, "sh", variable, path, *argv]
     return argv
 

@@ -15,7 +15,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
@@ -112,7 +112,7 @@ def read_document(path: str, *, what: str) -> Any:
         if os.path.getsize(path) > MAX_DOCUMENT_BYTES:
             raise InputError(f"the {what} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", where=path, remedy="Split it")
         with open(path, "rb") as stream:
-            return json.loads(stream.read().decode("utf-8"), parse_constant=_refuse_constant)
+            return parse_json(stream.read().decode("utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError as error:
         raise InputError(
             f"the {what} file does not exist", where=path, remedy="Check the path, or run the step that writes it"
@@ -123,6 +123,14 @@ def read_document(path: str, *, what: str) -> Any:
         raise InputError(
             f"the {what} is not valid JSON ({error})", where=path, remedy="Write it again with the step that makes it"
         ) from error
+
+
+def parse_json(text: str | bytes, *, parse_constant: Callable[[str], Any] | None = None) -> Any:
+    """``json.loads`` whose every refusal is a ``ValueError``: what is nested too deeply is no other fault than a bad comma."""
+    try:
+        return json.loads(text, parse_constant=parse_constant)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def load(value: Any, *, what: str) -> Any:

@@ -7,18 +7,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # where the finder of collections is there already
-    init_plugin_loader([])
 
 ROOT = Path(__file__).resolve().parents[3]
 HOST = {

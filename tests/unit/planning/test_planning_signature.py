@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from planning_builders import sealed_plan
 
@@ -68,6 +69,16 @@ def test_what_was_signed_is_believed(plan: dict[str, Any], keys: tuple[Any, Any]
     assert len(bytes.fromhex(signed.nonce)) == 16
     again, _content = made(plan, keys[0])
     assert verify(again, content, plan, [keys[1]], now=NOW).nonce != signed.nonce
+
+
+def schema(name: str) -> dict[str, Any]:
+    return json.loads((Path(__file__).parents[3] / "docs" / "schemas" / f"{name}.schema.json").read_text())
+
+
+def test_documents_are_as_their_schemas_say(plan: dict[str, Any], keys: tuple[Any, Any]) -> None:
+    jsonschema.validate(json.loads(made(plan, keys[0])[0]), schema("plan_signature"))
+    uses = plan_use.finish(plan_use.begin([], of("a", 0), now=NOW), of("a", 0), now=NOW)
+    jsonschema.validate(plan_use.as_document(uses), schema("plan_uses"))
 
 
 def test_openssl_agrees(plan: dict[str, Any], keys: tuple[Any, Any], tmp_path: Path) -> None:

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +25,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.accelera
     scaled,
     whole,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import parse_json
 
 TOOL = "amd-smi"
 OLD_TOOL = "rocm-smi"
@@ -151,7 +151,7 @@ def _json(text: str, tool: str) -> Any:
     # Warnings are printed before the document.
     start = re.search(r"^[\[{]", text, re.MULTILINE)
     try:
-        return json.loads(text[start.start() :] if start else text)
+        return parse_json(text[start.start() :] if start else text)
     except ValueError as error:
         raise ToolError(f"{tool} did not answer in JSON: {text.strip()[:120]!r}") from error
 

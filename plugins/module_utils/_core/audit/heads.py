@@ -10,13 +10,13 @@ RFC 8032, over the canonical head without it) where a key is given.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import signing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.audit.chain import AuditError, Head, canonical
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import parse_json
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 
 KIND = "audit_head"
@@ -73,7 +73,7 @@ def read_heads(path: str, *, public_key: str = "") -> list[Head]:
     records = []
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError:
             record = None
         if not isinstance(record, dict) or record.get("kind") != KIND or not isinstance(record.get("sequence"), int):

@@ -99,7 +99,7 @@ def _make_members(
         wanted_models,
         resolved(members, known=known.members),
         installed_version(executable),
-        store.secret_digests(config_dir),
+        store.secret_digests(config_dir, wanted_settings.tls_client_ca),
     )
     control = Control(gateway, executable=executable, dry_run=dry_run)
     control.outcome.warnings += warnings
@@ -140,7 +140,8 @@ def drain_members(
     ) -> Control:
         away, back = set(out), set(awake)
         members = [replace(one, out=(one.out or one.key in away) and one.key not in back) for one in stored.members]
-        gateway = Gateway(stored.settings, stored.models, members, version, store.secret_digests(config_dir))
+        secrets = store.secret_digests(config_dir, stored.settings.tls_client_ca)
+        gateway = Gateway(stored.settings, stored.models, members, version, secrets)
         return Control(gateway, executable=executable, dry_run=dry_run)
 
     with _alone(config_dir, dry_run=dry_run):

@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError, ModelOpsError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway import store
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway import certificate, store
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.configuration import (
     FRAME_VARIABLE,
     Gateway,
@@ -46,6 +46,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.
     without_changed,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import DefinitionFile
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls.certificate import examine
 
 CONFIGURATION = "haproxy.cfg"
 PREVIOUS = "haproxy.cfg.previous"
@@ -173,7 +174,7 @@ class Control:
             return self.outcome
         reasons = self._frame_reasons(worker)
         if not reasons:
-            reasons = self._apply(worker, in_before)
+            reasons = self._renew_certificate(worker) + self._apply(worker, in_before)
         if reasons:
             self.outcome.reloaded += reasons
             if not self.dry_run:
@@ -189,6 +190,22 @@ class Control:
         running = self.socket.ask_worker(worker, f"show env {FRAME_VARIABLE}").strip()
         wanted = f"{FRAME_VARIABLE}={frame_digest(self.gateway)}"
         return [] if running == wanted else ["settings or models changed"]
+
+    def _renew_certificate(self, worker: Worker) -> list[str]:
+        """Serve the certificate that is on disk; what is returned needs a reload, which reads it too.
+
+        Raises:
+            InputError: it is unfit to be served; HAProxy goes on with the one it has.
+        """
+        path = self.gateway.settings.tls_certificate
+        if not path or certificate.is_served(self.socket, worker, path):
+            return []
+        examine(path, now=clock.now())
+        problem = "" if self.dry_run else certificate.hand_over(self.socket, worker, path)
+        if problem:
+            return [f"the certificate could not be replaced in place: {problem}"]
+        self.outcome.done.append(f"another certificate is served: {path}")
+        return []
 
     def servers(self, worker: Worker) -> list[ServerState]:
         return parse_servers_state(self.socket.ask_worker(worker, "show servers state"))

@@ -12,13 +12,13 @@ bisection at the first line that ended then, and read from there.
 from __future__ import annotations
 
 import gzip
-import json
 import os
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import parse_json
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 
 COLUMNS = (
@@ -104,7 +104,7 @@ def read_events(
 def parse_event(line: bytes) -> dict[str, Any] | None:
     """One line; None when it is no event. Numbers that HAProxy marks (``+1`` retries) become numbers."""
     try:
-        found = json.loads(line)
+        found = parse_json(line)
         event: dict[str, Any] = {name: str(found[name]) for name in TEXTS if name != "backend"}
         event["backend"] = str(found.get("backend", ""))
         event["at"] = float(found["at"])

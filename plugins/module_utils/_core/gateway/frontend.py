@@ -151,7 +151,12 @@ def _log_line(moment: str, model: str, synthetic: str) -> str:
 def _metrics(settings: Settings, version: HaproxyVersion) -> list[str]:
     if not settings.metrics_bind:
         return []
-    text = ["", "frontend metrics", f"  bind {settings.metrics_bind}", "  option dontlog-normal"]
+    tls = (
+        f" ssl crt {settings.tls_certificate} alpn http/1.1"
+        if settings.metrics_tls and settings.tls_certificate
+        else ""
+    )
+    text = ["", "frontend metrics", f"  bind {settings.metrics_bind}{tls}", "  option dontlog-normal"]
     if version.has_exporter:
         text.append("  http-request use-service prometheus-exporter if { path /metrics }")
     return [*text, "  stats enable", "  stats uri /stats", "  stats refresh 5s"]

@@ -39,6 +39,7 @@ class Settings:
     tls_certificate: str = ""
     tls_client_ca: str = ""
     metrics_bind: str = "127.0.0.1:8405"
+    metrics_tls: bool = False
     require_api_key: bool = False
     route_by_body: bool = True
     default_model: str = ""

@@ -77,10 +77,8 @@ def load(config_dir: str) -> Stored | None:
     )
 
 
-def secret_digests(config_dir: str) -> tuple[tuple[str, str], ...]:
-    """Names and digests of the secret files that are there."""
-    return tuple(
-        (name, documents.file_digest(os.path.join(config_dir, name)))
-        for name in SECRET_FILES
-        if os.path.exists(os.path.join(config_dir, name))
-    )
+def secret_digests(config_dir: str, client_ca: str = "") -> tuple[tuple[str, str], ...]:
+    """Names and digests of the files that only a reload reads: the secret ones that are there, and the clients' CA."""
+    paths = {name: os.path.join(config_dir, name) for name in SECRET_FILES}
+    paths.update({"client_ca": client_ca} if client_ca else {})
+    return tuple((name, documents.file_digest(path)) for name, path in paths.items() if os.path.exists(path))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import base64
 import http.client
-import json
 import os
 import ssl
 import time
@@ -24,6 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import parse_json
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import (
     InputError,
     SourceUnavailableError,
@@ -157,7 +157,7 @@ def _status(error: urllib.error.HTTPError) -> _RefusedError:
     """What an HTTP status says, with the server's own words when it gives them."""
     body = error.read(1 << 16)
     try:
-        words = json.loads(body)["error"]
+        words = parse_json(body)["error"]
     except (ValueError, KeyError, TypeError):
         words = body.decode("utf-8", "replace")
     text = one_line(words) or str(error.reason)
@@ -193,7 +193,7 @@ def _unreachable(reason: Any) -> _RefusedError:
 
 def _parsed(content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return parse_json(content)
     except ValueError:
         raise _RefusedError(
             f"the answer is not JSON but begins {one_line(content[:80].decode('utf-8', 'replace'))!r}",

@@ -17,7 +17,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_mapping, expect_number
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
+    expect_mapping,
+    expect_number,
+    parse_json,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError, ModelOpsError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.ladders import (
     MOVE,
@@ -112,7 +116,7 @@ def read_history(path: str) -> list[dict[str, Any]]:
     events = []
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            event = json.loads(line.decode("utf-8"))
+            event = parse_json(line.decode("utf-8"))
         except ValueError as error:
             raise _damaged(path, number, "is not JSON") from error
         if not isinstance(event, dict) or event.get("kind") != KIND or event.get("schema_version") != SCHEMA_VERSION:

@@ -11,12 +11,12 @@ https://github.com/huggingface/safetensors).
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import parse_json
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.precision import SAFETENSORS_BYTES
 
@@ -56,7 +56,7 @@ def _add(found: StoredWeights, path: str) -> None:
             length = int.from_bytes(stream.read(8), "little")
             if size < 8 or length > min(size - 8, _LONGEST_HEADER):
                 raise InputError("the file is cut off, or no safetensors file", where=path, remedy=remedy)
-            header = json.loads(stream.read(length).decode("utf-8"))
+            header = parse_json(stream.read(length).decode("utf-8"))
     except OSError as error:
         raise InputError(f"cannot read the file ({error.strerror})", where=path) from error
     except ValueError as error:

@@ -19,6 +19,8 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import parse_json
+
 MAX_BODY_BYTES = 32 * 1024 * 1024
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -40,7 +42,7 @@ class Answer:
     def json(self) -> Any:
         """The body as JSON, ``None`` when it is not."""
         try:
-            return json.loads(self.body)
+            return parse_json(self.body)
         except ValueError:
             return None
 

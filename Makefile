@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COLLECTIONS := .cache/collections
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help env test-env demo demo-down test unit sanity integration eda ee molecule playbooks runner test-vllm lint docs-lint format lock build clean
+.PHONY: help env test-env demo demo-down test unit sanity integration awx eda ee molecule playbooks runner test-vllm lint docs-lint format lock build clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 G
 
 eda: test-env ## a real ansible-rulebook under a flood of alerts (Java 17, Alertmanager; minutes)
 	@tests/tools/run_eda
+
+awx: test-env ## the requests of awx_setup by awx.awx's own modules, against a stand-in for a controller (network)
+	@tests/tools/run_awx
 
 ee: test-env ## the execution environment's context, its locked packages in an empty environment, a plan made with them (network)
 	@tests/tools/run_ee

@@ -90,6 +90,7 @@ def faults_of(data: object, *, playbooks: Collection[str]) -> list[str]:
     names = {kind: {str(one.get("name")) for one in objects} for kind, objects in known.items()}
     found = list(_faults_of_shape(data))
     found += _faults_of_references(known, names)
+    found += _faults_of_shared_names(names)
     for template in known["job_templates"]:
         found += [f"job_templates {template.get('name')!r}: {fault}" for fault in _template(template, names, playbooks)]
     for workflow in known["workflows"]:
@@ -139,6 +140,17 @@ def _faults_of_references(known: Mapping[str, list[Mapping[str, Any]]], names: M
         for one in known[kind]:
             if field in one and one[field] not in names[target]:
                 yield f"{kind} {one.get('name')!r}: its {field} {one[field]!r} is not declared among {target}"
+
+
+def _faults_of_shared_names(names: Mapping[str, set[str]]) -> Iterator[str]:
+    """Nodes and schedules find what they run by name, where AWX keeps all that runs in one table."""
+    for kind, others in (
+        ("job_templates", ("workflows", "projects", "inventories")),
+        ("workflows", ("projects", "inventories")),
+    ):
+        for other in others:
+            for name in sorted(names[kind] & names[other]):
+                yield f"{kind} {name!r}: has the name of one of {other} too, so that schedules and nodes may run that one"
 
 
 def _template(template: Mapping[str, Any], names: Mapping[str, set[str]], playbooks: Collection[str]) -> Iterator[str]:

@@ -88,7 +88,10 @@ PLANTED: list[tuple[Callable[[dict[str, Any]], None], str]] = [
         on("credentials", "fleet ssh", from_lookup={"password": "x"}),
         "its field password needs the credential to look in",
     ),
-    (on("job_templates", "watch", name="fleet"), "job_templates 'fleet': has the name of one of projects too"),
+    (
+        lambda data: named(data, "job_templates", "watch").update(name="fleet"),
+        "job_templates 'fleet': has the name of one of projects too",
+    ),
     (on("notifications", "fleet channel", events=["eror"]), "notifications 'fleet channel': the event 'eror' does not"),
     (asks(type="int"), "job_templates 'plan': the survey's question n has the type 'int', not one of text"),
     (asks(variable="two words"), "the survey's question two words needs a variable of letters"),

@@ -117,6 +117,11 @@ class Store:
         if endpoint == "credentials":
             inputs = one.get("inputs") or {}
             found["inputs"] = {key: "$encrypted$" if key in SECRET else value for key, value in inputs.items()}
+        if endpoint == "notification_templates":
+            settings = one.get("notification_configuration") or {}
+            found["notification_configuration"] = {
+                key: "$encrypted$" if key in SECRET else value for key, value in settings.items()
+            }
         if endpoint == "workflow_job_template_nodes":
             found.update({link: self.joined.get((endpoint, one["id"], link), []) for link in LINKS})
         return found

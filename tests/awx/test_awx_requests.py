@@ -47,8 +47,13 @@ def controller() -> Iterator[StandIn]:
 
 def some(data: dict[str, Any]) -> dict[str, Any]:
     """A few templates of each kind: all of them take minutes and show no more."""
-    kept = {"plan", "apply", "verify", "watch", "upgrade", "simulate", "remediate"}
-    return {**data, "job_templates": [one for one in data["job_templates"] if one["name"] in kept]}
+    kept = {"plan", "apply", "verify", "upgrade"}
+    return {
+        **data,
+        "job_templates": [one for one in data["job_templates"] if one["name"] in kept],
+        "schedules": [one for one in data["schedules"] if "workflow" in one],
+        "grants": [one for one in data["grants"] if one["name"] in (*kept, "fleet loop")],
+    }
 
 
 def play(controller: StandIn, data: dict[str, Any], tmp_path: Path, *words: str, **extra: Any) -> str:

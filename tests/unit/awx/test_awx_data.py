@@ -78,6 +78,10 @@ PLANTED: list[tuple[Callable[[dict[str, Any]], None], str]] = [
     (on("job_templates", "plan", credentials=["x"]), "job_templates 'plan': its credential 'x' is not declared"),
     (on("job_templates", "plan", ask_variables=True), "job_templates 'plan': asks for free variables"),
     (on("job_templates", "plan", job_slice_count=0), "job_templates 'plan': its job_slice_count must be"),
+    (
+        on("job_templates", "apply", job_slice_count=2),
+        "job_templates 'apply': its job_slice_count must be 1: apply.yml",
+    ),
     (on("job_templates", "plan", extra_vars={"db_password": "x"}), "'plan': its extra variable db_password looks like"),
     (on("credentials", "fleet ssh", credential_type="Machin"), "credentials 'fleet ssh': its credential_type 'Machin'"),
     (

@@ -66,6 +66,22 @@ GRANTABLE: Mapping[str, frozenset[str]] = {
 NOTIFICATIONS = frozenset(
     {"email", "slack", "webhook", "pagerduty", "grafana", "mattermost", "rocketchat", "irc", "twilio"}
 )
+# These decide over all hosts together; a slice would take its part for the fleet.
+WHOLE_FLEET = frozenset(
+    [
+        "answer_alerts",
+        "apply",
+        "gateway",
+        "monitoring",
+        "plan",
+        "profile",
+        "remediate",
+        "site",
+        "tune",
+        "upgrade",
+        "watch",
+    ],
+)
 EVENTS = ("started", "success", "error", "approval")
 MAX_NAME = 512
 MAX_OBJECTS = 10_000
@@ -165,6 +181,8 @@ def _template(template: Mapping[str, Any], names: Mapping[str, set[str]], playbo
     slices = template.get("job_slice_count", 1)
     if not isinstance(slices, int) or isinstance(slices, bool) or slices < 1:
         yield f"its job_slice_count must be a whole number of 1 or more, not {slices!r}"
+    elif slices > 1 and playbook.removesuffix(".yml") in WHOLE_FLEET:
+        yield f"its job_slice_count must be 1: {playbook} decides over the whole fleet, and each slice would see a part of it"
     timeout = template.get("timeout_seconds", 0)
     if not isinstance(timeout, int) or isinstance(timeout, bool) or timeout < 0:
         yield f"its timeout_seconds must be a whole number of 0 or more, not {timeout!r}"

@@ -76,6 +76,7 @@ WHOLE_FLEET = frozenset(
         "plan",
         "profile",
         "remediate",
+        "run_jobs",
         "site",
         "tune",
         "upgrade",

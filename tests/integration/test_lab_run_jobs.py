@@ -27,26 +27,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet im
 
 pytestmark = [pytest.mark.systemd, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "can run")]
 
-# A job as users write them: it goes on from its checkpoint, and on SIGUSR1 saves and leaves.
-TRAIN = """
-import os, signal, sys, time
-total, work = int(sys.argv[1]), os.environ["MODELOPS_JOB_WORK_DIR"]
-path = os.path.join(work, "step")
-step = int(open(path).read()) if os.path.exists(path) else 0
-asked = []
-signal.signal(signal.SIGUSR1, lambda *_args: asked.append(1))
-print("from", step, "on", os.environ["CUDA_VISIBLE_DEVICES"], "as", os.getuid(), flush=True)
-def replace(name, text):
-    with open(name + ".part", "w") as stream:
-        stream.write(text)
-    os.replace(name + ".part", name)
-while step < total and not asked:
-    time.sleep(0.1)
-    step += 1
-replace(path, str(step))
-replace(os.environ["MODELOPS_JOB_PROGRESS"], str(step / total))
-print("at", step, os.environ.get("QUOTES"), flush=True)
-"""
+TRAIN = (ROOT / "tests" / "lab" / "load" / "train.py").read_text(encoding="utf-8")
 QUOTES = 'a "b" $HOME `c` %d \'\\'
 
 

@@ -281,7 +281,7 @@ class World:
             **self.grid,
         }
         problem, inputs = read_problem(params, now=self.now)
-        return schedule_document(make_schedule(problem, policy=policy), None, inputs=inputs)
+        return schedule_document(make_schedule(problem, policy=policy, completion_tolerance=0.1), None, inputs=inputs)
 
     def running_now(self) -> dict[str, list[str]]:
         """Every job whose unit is up, with the hosts."""

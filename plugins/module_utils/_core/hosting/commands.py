@@ -12,18 +12,26 @@ from collections.abc import Sequence
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 
 
-def run_command(argv: Sequence[str], *, timeout_seconds: float, if_absent: str = "Install it") -> tuple[int, str]:
+def run_command(
+    argv: Sequence[str], *, timeout_seconds: float, if_absent: str = "Install it", given: str = ""
+) -> tuple[int, str]:
     """Exit code and joined output of a command.
 
     Args:
         if_absent: what to do where there is no such program.
+        given: what it reads; nothing by default, so that it never waits for more.
 
     Raises:
         SourceUnavailableError: the command is absent or did not end in time.
     """
     try:
         done = subprocess.run(
-            list(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_seconds, check=False
+            list(argv),
+            input=given.encode("utf-8"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout_seconds,
+            check=False,
         )
     except FileNotFoundError as error:
         raise SourceUnavailableError(f"{argv[0]} is not installed", remedy=if_absent) from error

@@ -239,7 +239,7 @@ def _report(place: Place, name: str, up: bool) -> dict[str, Any]:
         "started_at": about.get("started_at"),
         "ended": ended if ended.get("attempt") == attempt and not up else None,
         "asked": _number(f"{directory}/asked") == attempt,
-        "progress": _share(f"{work}/progress"),
+        "progress": read_share(f"{work}/progress"),
         "touched_at": max((_modified(path) for path in (place.log(name), f"{work}/progress")), default=0.0) or None,
         "closed": int(_number(f"{directory}/closed") or 0),
     }
@@ -270,7 +270,7 @@ def _number(path: str) -> float | None:
         os.close(handle)
 
 
-def _share(path: str) -> float | None:
+def read_share(path: str) -> float | None:
     """NaN compares false, so that it is no share either."""
     value = _number(path)
     return value if value is not None and 0 <= value <= 1 else None

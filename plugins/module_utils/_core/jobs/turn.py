@@ -106,14 +106,7 @@ def take_turn(path: str, given: Given, *, now: float, dry: bool = False) -> Turn
 
 
 def _turn(path: str, given: Given, now: float, dry: bool) -> Turn:
-    state = read_state(path)
-    refused = refusals(given.orders, hosts=given.hosts, owners=given.owners, known=state.jobs, now=now)
-    orders = {
-        name: replace(order, canceled=True) if name in given.cancel else order
-        for name, order in given.orders.items()
-        if name not in refused
-    }
-    _accept(state, orders, given.again, now)
+    state, orders, refused = accepted(path, given, now)
     before = {name: len(record.ended) and record.ended[-1]["attempt"] for name, record in state.jobs.items()}
     changes = observe(
         state, orders, given.seen, now=now, lease_margin_seconds=given.lease_margin_seconds, shared=given.shared
@@ -131,6 +124,19 @@ def _turn(path: str, given: Given, now: float, dry: bool) -> Turn:
     ]
     changed = bool(changes.lines or decision.lines or decision.starts or decision.stops)
     return Turn(state, orders, refused, changes, decision, closed, changed, now)
+
+
+def accepted(path: str, given: Given, now: float) -> tuple[State, dict[str, Order], dict[str, str]]:
+    """The record with all jobs that are taken on it, their orders, and the jobs that are refused."""
+    state = read_state(path)
+    refused = refusals(given.orders, hosts=given.hosts, owners=given.owners, known=state.jobs, now=now)
+    orders = {
+        name: replace(order, canceled=True) if name in given.cancel else order
+        for name, order in given.orders.items()
+        if name not in refused
+    }
+    _accept(state, orders, given.again, now)
+    return state, orders, refused
 
 
 def _accept(state: State, orders: Mapping[str, Order], again: Sequence[str], now: float) -> None:

@@ -1,0 +1,145 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What Slurm is asked, and what its queue says. The records are of squeue 22.05.8 in the lab, and as 23.11 writes them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import parse_orders
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, Record, State
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_turn import Cluster
+
+RUNNING = {
+    "job_id": 7, "name": "modelops-a", "comment": "modelops 3", "job_state": "RUNNING", "exit_code": 0, "nodes": "n1",
+    "eligible_time": 1795767857, "start_time": 1795767857, "end_time": 1827303857,
+}  # fmt: skip
+
+
+def said(*records: dict[str, Any]) -> str:
+    return json.dumps({"meta": {}, "errors": [], "jobs": list(records)})
+
+
+def attempt(number: int = 3, **fields: Any) -> Attempt:
+    return Attempt(number, slurm.HOST, [0, 1], "h100-80gb", 1795767000.0, 0.0, **fields)
+
+
+def test_only_our_own_are_read_and_the_last_of_a_name_counts() -> None:
+    others = [{**RUNNING, "job_id": 9, "comment": "hello"}, {**RUNNING, "job_id": 8, "name": "train"}]
+    older = {**RUNNING, "job_id": 2, "comment": "modelops 2", "job_state": "COMPLETED"}
+    queue = slurm.parse_queue("a library says hello\n" + said(RUNNING, *others, older))
+    assert list(queue) == ["a"]
+    assert (queue["a"].id, queue["a"].attempt, queue["a"].active, queue["a"].started_at) == (7, 3, True, 1795767857.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"job_state": "FAILED", "exit_code": 768}, 3),
+        ({"job_state": "FAILED", "exit_code": 9}, 9),
+        ({"job_state": ["FAILED"], "exit_code": {"return_code": {"set": True, "infinite": False, "number": 3}}}, 3),
+        ({"job_state": ["FAILED"], "exit_code": {"return_code": 3, "status": "ERROR"}}, 3),
+    ],
+)
+def test_exit_codes_of_old_and_new_releases(fields: dict[str, Any], status: int) -> None:
+    start = {"set": True, "infinite": False, "number": 1795767857}
+    record = {**RUNNING, **fields, "start_time": start, "end_time": 1795767900}
+    job = slurm.parse_queue(said(record))["a"]
+    assert (job.active, job.exit_status, job.started_at) == (False, status, 1795767857.0)
+
+
+def test_a_pending_job_has_not_started_though_slurm_says_when_it_might() -> None:
+    job = slurm.parse_queue(said({**RUNNING, "job_state": "PENDING"}))["a"]
+    assert (job.active, job.pending, job.started_at) == (True, True, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "nothing", "{}", '{"jobs": [{"job_id": "x"}]}', said({**RUNNING, "job_state": None, "job_id": None})]
+)
+def test_what_is_no_queue_is_one_message(text: str) -> None:
+    with pytest.raises(SourceUnavailableError, match="not understood"):
+        slurm.parse_queue(text)
+
+
+@pytest.mark.parametrize(
+    ("state", "stopping", "asked", "ended"),
+    [
+        ("COMPLETED", "", False, "success"),
+        ("COMPLETED", "serving", True, "success"),
+        ("CANCELLED", "", True, "cancelled"),
+        ("DEADLINE", "", True, "deadline"),
+        ("TIMEOUT", "", False, "timeout"),
+        ("NODE_FAIL", "", False, None),
+    ],
+)
+def test_how_an_attempt_ended(state: str, stopping: str, asked: bool, ended: str | None) -> None:
+    queue = slurm.parse_queue(said({**RUNNING, "job_state": state, "end_time": 1795767900}))
+    jobs = State(jobs={"a": Record("a", "x", current=attempt(stopping=stopping))})
+    unit = slurm.units_of(jobs, queue, {"a": 0.25})["a"]
+    assert (unit.active, unit.asked, unit.progress) == (False, asked, 0.25)
+    assert (unit.ended or {}).get("result") == ended
+
+
+def test_what_was_seen_and_is_forgotten_counts_as_lost_and_what_was_never_there_as_not_submitted() -> None:
+    jobs = State(jobs={"a": Record("a", "x", current=attempt(seen_at=1.0)), "b": Record("b", "x", current=attempt())})
+    found = slurm.units_of(jobs, {}, {})
+    assert list(found) == ["a"]
+    assert (found["a"].active, found["a"].ended) == (False, None)
+
+
+def test_a_submission_has_all_that_the_schedule_says() -> None:
+    order = parse_orders(
+        {
+            "a": {
+                "work_accelerator_hours": 4,
+                "deadline": "2026-11-28T12:00:00+01:00",
+                "command": ["train", "--name", "a b"],
+                "environment": {"KEY": "it's"},
+                "environment_file": "/etc/x.env",
+                "resources": {"cpu_cores": 7.5, "memory_gib": 1.5},
+                "checkpoint": {"signal": "usr1", "grace_seconds": 90},
+            }
+        }
+    )["a"]
+    where = {"user": "alice", "account": "ml", "work": "/srv/a"}
+    words, script = slurm.submission(order, attempt(), begins_at=1795767857.0, hours=1.001, on_time=True, **where)
+    assert words[:4] == ["runuser", "-u", "alice", "--"]
+    assert {
+        "--dependency=singleton", "--job-name=modelops-a", "--comment=modelops 3", "--gres=gpu:2", "--time=61", "--mem=1536M",
+        "--begin=2026-11-27T08:24:17", "--deadline=2026-11-28T11:00:00", "--account=ml", "--cpus-per-task=8",
+        "--signal=B:USR1@90",
+    } <= set(words)  # fmt: skip
+    assert "export KEY='it'\"'\"'s'\n" in script
+    assert script.endswith("set -a\n. /etc/x.env\nset +a\nexec train --name 'a b'\n")
+    late, _script = slurm.submission(order, attempt(), begins_at=0.0, hours=1, on_time=False, **where)
+    assert not [word for word in late if word.startswith(("--deadline", "--begin"))]
+
+
+def test_the_reservation_is_made_changed_and_removed_only_where_it_differs() -> None:
+    assert slurm.reservation_commands(["n2", "n1"], ["n1", "n2"]) == []
+    assert slurm.reservation_commands([], []) == []
+    assert slurm.reservation_commands(["n1"], [])[0][:4] == [
+        "scontrol",
+        "create",
+        "ReservationName=modelops_serving",
+        "Nodes=n1",
+    ]
+    assert slurm.reservation_commands(["n2"], ["n1"]) == [
+        ["scontrol", "update", "ReservationName=modelops_serving", "Nodes=n2"]
+    ]
+    assert slurm.reservation_commands([], ["n1"]) == [["scontrol", "delete", "ReservationName=modelops_serving"]]
+
+
+def test_slurm_down_says_which_command_failed_and_what_to_do() -> None:
+    cluster = Cluster("/srv", run=lambda *_words, **_options: (1, "Unable to contact slurm controller"))
+    with pytest.raises(SourceUnavailableError) as caught:
+        cluster.ask(["squeue", "--json"])
+    assert caught.value.message.startswith("Slurm: squeue failed with exit code 1: Unable to contact slurm controller.")
+    with pytest.raises(SourceUnavailableError, match="sbatch failed"):
+        cluster.ask(["runuser", "-u", "x", "--", "sbatch"])

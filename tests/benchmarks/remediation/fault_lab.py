@@ -203,6 +203,10 @@ class FaultLab(Rig):
     def settle(self, seconds: float = 480) -> None:
         """Until all replicas are in, nothing fires and no playbook runs; by apply where they do not come by themselves."""
         deadline, applied, began = time.time() + seconds, False, time.time()
+        while self.listener.busy and time.time() < deadline:
+            time.sleep(1)
+        # A host that the last fault set aside would be kept out of the plan.
+        self.forget()
         if not self.base_stands():
             self.apply_base()
             applied = True

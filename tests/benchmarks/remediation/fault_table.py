@@ -47,16 +47,27 @@ def episode(lab: FaultLab, fault: Fault, arm: str) -> dict[str, Any]:
     lab.alerts.forget()
     time.sleep(3)
     runs, began = lab.listener.runs()[0], time.time()
-    fault.inject(lab)
-    closed = look_on(lab, fault, arm, began)
-    time.sleep(AFTERWARDS_SECONDS)
+    try:
+        fault.inject(lab)
+        closed = look_on(lab, fault, arm, began)
+        time.sleep(AFTERWARDS_SECONDS)
+        return {**seen(lab, fault, arm, began, closed, before), "playbook_runs": lab.listener.runs()[0] - runs}
+    finally:
+        fault.undo(lab)
+        lab.deaf(False)
+
+
+def seen(
+    lab: FaultLab, fault: Fault, arm: str, began: float, closed: float | None, before: dict[str, int]
+) -> dict[str, Any]:
+    """What became of the fault, from what was recorded since."""
     ended, states, rows, after = time.time(), lab.states(), lab.rows(began - 5), lab.pids()
     events = lab.events(began) if arm == "ours" else []
     alert = lab.alerts.first(fault.alerts, began)
     did = done(events, began)
     full = seconds_until_full(states, rows, began, fault.wanted)
     lost = was_lost(states, began, fault.wanted)
-    found = {
+    return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
         "out_seconds": seconds_until_out(states, began, fault.hurt),
         "alert": alert[0] if alert else None,
@@ -74,13 +85,9 @@ def episode(lab: FaultLab, fault: Fault, arm: str) -> dict[str, Any]:
             before, after, hurt=fault.hurt, states=states, floor_replicas=int(FLOOR_REPLICAS),
             actions=[event for event in events if event["event"] == "intent"],
         ),
-        "playbook_runs": lab.listener.runs()[0] - runs,
         "replicas_in": sorted(up(states[-1][1])) if states else [],
         "load_average": round(os.getloadavg()[0], 1),
     }  # fmt: skip
-    fault.undo(lab)
-    lab.deaf(False)
-    return found
 
 
 def look_on(lab: FaultLab, fault: Fault, arm: str, began: float) -> float | None:

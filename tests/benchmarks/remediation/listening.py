@@ -36,6 +36,8 @@ class Listener:
 
     def __init__(self, directory: Path, inventory: Path, address: str, environment: dict[str, str]) -> None:
         self.log = directory / "rulebook.log"
+        # An earlier listener may have been ended amid a run, which then never says that it is over.
+        self._from = self.log.stat().st_size if self.log.exists() else 0
         settings = {
             **environment, "MODELOPS_EDA_TOKEN": TOKEN, "MODELOPS_EDA_HOST": address, "MODELOPS_EDA_PORT": str(PORT),
             "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"),
@@ -61,7 +63,7 @@ class Listener:
 
     def runs(self) -> tuple[int, int]:
         """Runs of the playbook that began and ended, those that were killed included."""
-        text = self.log.read_text(errors="replace")
+        text = self.log.read_bytes()[self._from :].decode(errors="replace")
         return text.count("PLAY [Ask what fires]"), len(re.findall(ENDED, text, re.MULTILINE))
 
     @property

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COLLECTIONS := .cache/collections
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help env test-env demo demo-down test unit sanity integration awx eda ee molecule playbooks runner test-vllm lint docs-lint format lock build clean
+.PHONY: help env test-env demo demo-down test unit sanity integration awx eda ee molecule playbooks runner test-vllm lint docs-lint docs release-check format lock build clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ lint: test-env ## ruff, mypy, yamllint, ansible-lint (profile production)
 docs-lint: test-env ## ansible-doc, antsibull-docs, changelog
 	@tests/tools/run_docs_lint
 
+docs: test-env ## the documentation site in .cache/docs/html: guides, a page a role and plugin; no warning allowed
+	@tests/tools/build_docs
+
+release-check: test-env ## the tarball through galaxy-importer, and the quick start from it with the repository gone (network; minutes)
+	@tests/tools/run_release_check
+
 format: test-env ## let ruff format the code
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
@@ -73,6 +79,7 @@ lock: ## resolve the lock files again (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements/demo.in -o requirements/demo.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade -c requirements/demo.lock requirements/test.in -o requirements/test.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade -c requirements/demo.lock ee/requirements.in -o ee/requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements/release.in -o requirements/release.lock
 
 build: env ## build the collection tarball into build/
 	@$(BIN)/ansible-galaxy collection build --force --output-path build

@@ -23,16 +23,12 @@ from runner_fleet import RunnerFleet, example  # noqa: E402
 
 pytest.importorskip("xllamacpp", reason="the llama.cpp server of the demo environment is not installed")
 
-HOSTS = ("localhost", "gpu-b2", "cpu-b1")  # all three models fit on these
+HOSTS = ("gpu-b2", "cpu-b1")  # all three models fit on these two
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerFleet]:
-    fleet = RunnerFleet(tmp_path_factory.mktemp("runner"))
-    inventory = fleet.private / "inventory/hosts.yml"
-    found = yaml.safe_load(inventory.read_text())
-    found["all"]["hosts"] = {name: found["all"]["hosts"][name] for name in HOSTS}
-    inventory.write_text(yaml.safe_dump(found))
+    fleet = RunnerFleet(tmp_path_factory.mktemp("runner"), hosts=HOSTS)
     yield fleet
     fleet.stop()
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ class Job:
 class RunnerFleet:
     """The private data directory ``private``; what the fleet keeps lies outside of it, as on real hosts."""
 
-    def __init__(self, root: Path, *, programs: Path = BIN, **environment: str) -> None:
-        """:param programs: where ansible-runner and ansible-playbook are."""
+    def __init__(self, root: Path, *, programs: Path = BIN, hosts: Collection[str] = (), **environment: str) -> None:
+        """:param programs: where ansible-runner and ansible-playbook are; ``hosts``: those of the demo to take, or all."""
         self.programs = programs
         self.environment = {
             **os.environ,
@@ -58,14 +59,16 @@ class RunnerFleet:
         self.output = self.state / "output"
         for folder in (self.private / "env", self.private / "project", self.state / "models"):
             folder.mkdir(parents=True)
-        self._make_inventory()
+        self._make_inventory(hosts)
         self.moments = self._make_data()
         self._write_env()
         self._jobs = 0
 
-    def _make_inventory(self) -> None:
+    def _make_inventory(self, kept: Collection[str]) -> None:
         shutil.copytree(ROOT / "inventories/demo/group_vars", self.private / "inventory/group_vars")
         hosts = yaml.safe_load((ROOT / "inventories/demo/hosts.yml").read_text())
+        found = hosts["all"]["hosts"]
+        hosts["all"]["hosts"] = {name: host for name, host in found.items() if not kept or name in (*kept, "localhost")}
         for host in hosts["all"]["hosts"].values():
             if "modelops_base_port" in host:
                 host["modelops_base_port"] += PORTS_AWAY
@@ -144,17 +147,14 @@ class RunnerFleet:
         """Placements of the plan that give no completion through their own port."""
         return [f"{p['host']}-{p['slot']}" for p in self.plan()["placements"] if not answers(p["port"], p["model"])]
 
-    def pid(self, place: dict[str, Any]) -> int:
-        """The process of a placement, as its host's supervisord says; 0 when there is none."""
+    def stop_replica(self, place: dict[str, Any]) -> None:
+        """Stop a placement behind the back of the collection, as its host's supervisord does it."""
         configuration = self.state / "hosts" / place["host"] / "etc/supervisord.conf"
         name = f"modelops-{place['model']}-{place['slot']}"
-        status = subprocess.run(
-            [str(BIN / "supervisorctl"), "-c", str(configuration), "status", name],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout.split()
-        return int(status[3].rstrip(",")) if status[1:2] == ["RUNNING"] else 0
+        words = [str(BIN / "supervisorctl"), "-c", str(configuration), "stop", name]
+        subprocess.run(words, check=True, capture_output=True)
+        if answers(place["port"], place["model"]):
+            raise RuntimeError(f"{name} still answers")
 
     def stop(self) -> None:
         for pidfile in self.run_dir.glob("*/supervisord.pid"):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -89,3 +90,30 @@ def test_a_controller_that_runs_as_a_user_is_closed_further(tmp_path: Path) -> N
     as_user = Unit(unit.name, unit.role, unit.template, unit.kind, {**unit.given, **A_USER})
     assert "User=modelops\n" in as_user.render()
     assert scored(as_user, tmp_path) < scored(unit, tmp_path)
+
+
+GUIDE = ROOT / "docs" / "docsite" / "rst" / "guide_security.rst"
+ROWS = {
+    "Prometheus, Alertmanager, the watch": ["modelops-prometheus", "modelops-alertmanager", "modelops-watch"],
+    "Rulebook and playbooks by the clock on the controller": ["modelops-rulebook", "modelops-plan"],
+    "The agent beside replicas, the figures of gateways": ["modelops-agent", "modelops-figures"],
+    "node_exporter (a drop-in for the packaged unit)": ["prometheus-node-exporter"],
+    "Firewall": ["modelops-firewall"],
+    "Gateway (HAProxy's master is root, its workers are not)": ["modelops-gateway"],
+    "A replica with accelerators": ["modelops-chat-0"],
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_guide_shows_the_scores(row: str, table: dict[str, dict[str, object]]) -> None:
+    text = GUIDE.read_text()
+    shown = text[text.index(f"   * - {row}\n") :].splitlines()[1:3]
+    for name in ROWS[row]:
+        unit = table["units"][f"{name}.service"]
+        assert shown == [f"     - {unit['exposure']}", f"     - {LIMITS[str(unit['kind'])]}"]
+
+
+def test_what_the_guide_calls_shown_is_there() -> None:
+    named = set(re.findall(r"``(tests/[^`]+)``", GUIDE.read_text()))
+    assert len(named) > 10
+    assert {name for name in named if not (ROOT / name).exists()} <= {"tests/integration/test_secrets.py"}

@@ -1,0 +1,231 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real llama.cpp server beside the simulator: response time from 20 to 80 % load.
+
+    .venv/bin/python tests/benchmarks/simulation/calibration.py
+
+One server with one slot on loopback. Its profile is measured before and after each load, one request after the
+other: seconds = base + prefill x tokens in + step x (tokens out - 1), by least absolute errors over both. Between
+the two, Poisson arrivals at that load; then the very same arrivals and lengths go through the simulator. Of 3 rounds
+a load, the figures are those of all rounds together. Needs a quiet machine, which the file tells by the
+processor time that others took; takes about seven minutes. Goal: P50 and P95 within 15 % at each load.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import resource
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "integration"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "inventories" / "demo"))
+
+import tiny_model
+from gateway_bench import LlamaServer, free_ports, post
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.profile import Profile
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.station import Requests, Station
+
+LOADS = (0.2, 0.4, 0.6, 0.8)
+ROUNDS = 3
+ROUND_SECONDS = 25.0
+MEASURED = 40  # requests before and after each round
+WITHIN = 0.15
+TOKENS_IN, TOKENS_OUT = (16, 256), (16, 192)
+TOKENS_KNOWN = 200  # of the model's words, to make prompts of
+SIZE = {"LAYERS": 4, "WIDTH": 256, "FEED_FORWARD": 704, "HEADS": 4, "KEY_VALUE_HEADS": 2, "HEAD_SIZE": 64}
+
+
+def lengths(random: np.random.Generator, count: int) -> np.ndarray:
+    """Tokens in and out, shape (count, 2)."""
+    drawn = [random.integers(low, high + 1, size=count) for low, high in (TOKENS_IN, TOKENS_OUT)]
+    return np.column_stack(drawn)
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[LlamaServer]:
+    """One slot, one thread, a model of random weights that takes about a millisecond a token."""
+    for name, value in SIZE.items():
+        setattr(tiny_model, name, value)
+    tiny_model.write(str(folder / "model.gguf"), 3, 1024)
+    server = LlamaServer(folder / "model.gguf", free_ports(1)[0], parallel=1, context=1024)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+def ask(port: int, random: np.random.Generator, size: np.ndarray) -> float:
+    """Seconds of one request."""
+    prompt = [int(one) for one in random.integers(3, TOKENS_KNOWN, size=size[0])]
+    document = {"prompt": prompt, "n_predict": int(size[1]), "ignore_eos": True, "cache_prompt": False}
+    started = time.perf_counter()
+    status, _headers, text = post(port, "/completion", document)
+    seconds = time.perf_counter() - started
+    answer = json.loads(text)
+    if status != 200 or answer["tokens_predicted"] != size[1]:
+        raise RuntimeError(f"the server answered {status}: {text[:200]}")
+    return seconds
+
+
+def least_absolute(columns: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Coefficients with the least sum of absolute errors, by reweighted least squares: a stall of the machine counts once."""
+    weights = np.ones(len(values))
+    for _round in range(50):
+        root = np.sqrt(weights)
+        found = np.linalg.lstsq(columns * root[:, None], values * root, rcond=None)[0]
+        weights = 1.0 / np.maximum(np.abs(values - columns @ found), 1e-5)
+    return found
+
+
+Sample = tuple[np.ndarray, np.ndarray]
+
+
+def one_by_one(port: int, random: np.random.Generator) -> Sample:
+    """Tokens in and out, and seconds, of requests that meet no other."""
+    sizes = lengths(random, MEASURED)
+    return sizes, np.array([ask(port, random, size) for size in sizes])
+
+
+def fitted(samples: list[Sample]) -> Profile:
+    sizes = np.concatenate([sizes for sizes, _seconds in samples])
+    seconds = np.concatenate([seconds for _sizes, seconds in samples])
+    columns = np.column_stack([np.ones(len(sizes)), sizes[:, 0], sizes[:, 1] - 1.0])
+    found = least_absolute(columns, seconds)
+    if found[0] < 0.0:  # a line through the origin then; to cut the base off alone would make all requests longer
+        found = np.concatenate([[0.0], least_absolute(columns[:, 1:], seconds)])
+    base, prefill, step = np.maximum(found, [0.0, 1e-9, 1e-9])
+    return Profile((float(step),), prefill_base_seconds=float(base), prefill_seconds_per_token=float(prefill))
+
+
+def loaded(port: int, arrivals: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds of each request when they are sent at their moments, and the moments at which they were, in order."""
+    found = np.full(len(arrivals), np.nan)
+    sent = np.zeros(len(arrivals))
+
+    def one(number: int) -> None:
+        found[number] = ask(port, np.random.default_rng([9, number]), sizes[number])
+
+    threads = []
+    begin = time.perf_counter() + 0.2
+    for number, moment in enumerate(arrivals):
+        time.sleep(max(0.0, begin + moment - time.perf_counter()))
+        sent[number] = time.perf_counter() - begin
+        threads.append(threading.Thread(target=one, args=(number,)))
+        threads[-1].start()
+    for thread in threads:
+        thread.join(60)
+    if np.isnan(found).any():
+        raise RuntimeError(f"{int(np.isnan(found).sum())} requests got no answer within a minute")
+    return found, sent
+
+
+def simulated(profile: Profile, arrivals: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    station = Station(
+        profile, Requests(arrivals, sizes[:, 0].astype(float), sizes[:, 1].astype(float)), ready=1, start=0.0
+    )
+    station.run_until(float(arrivals[-1]) + 3600.0)
+    return np.asarray(station.finish) - arrivals
+
+
+def measured(port: int, rounds: int) -> tuple[dict[float, list[np.ndarray]], list[Profile]]:
+    """By load, the seconds of each request: what the server took, and what the simulator says; and the profiles."""
+    random = np.random.default_rng(11)
+    pairs: dict[float, list[np.ndarray]] = {load: [] for load in LOADS}
+    profiles = []
+    for size in lengths(random, 10):
+        ask(port, random, size)
+    before = one_by_one(port, random)
+    for number in range(rounds * len(LOADS)):
+        load = LOADS[number % len(LOADS)]
+        full = fitted([before]).requests_per_second(sum(TOKENS_IN) / 2.0, sum(TOKENS_OUT) / 2.0)
+        arrivals = np.cumsum(random.exponential(1.0 / (load * full), max(20, int(ROUND_SECONDS * load * full))))
+        sizes = lengths(random, len(arrivals))
+        real, sent = loaded(port, arrivals, sizes)
+        after = one_by_one(port, random)
+        profiles.append(fitted([before, after]))
+        pairs[load].append(np.column_stack([real, simulated(profiles[-1], sent, sizes)]))
+        before = after
+        print(f"load {load:.0%}: {len(arrivals)} requests, full rate {full:.2f}/s", flush=True)
+    return pairs, profiles
+
+
+def compared(load: float, rounds: list[np.ndarray]) -> dict[str, Any]:
+    real, model = np.concatenate(rounds).T
+    row: dict[str, Any] = {"load": load, "requests": len(real)}
+    for percentile in (50, 95):
+        pair = [float(np.percentile(values, percentile)) for values in (real, model)]
+        row[f"p{percentile}_seconds"] = {"real": round(pair[0], 4), "simulated": round(pair[1], 4)}
+        row[f"p{percentile}_error"] = round(pair[1] / pair[0] - 1.0, 4)
+    return row
+
+
+def others_share(before: tuple[float, ...], after: tuple[float, ...], own: float) -> float:
+    """The share of all processor time that other processes and the host's neighbours took."""
+    busy = sum(after) - sum(before) - (after[3] - before[3]) - (after[4] - before[4])
+    return max(0.0, busy / os.sysconf("SC_CLK_TCK") - own) / ((sum(after) - sum(before)) / os.sysconf("SC_CLK_TCK"))
+
+
+def processor_times() -> tuple[float, ...]:
+    """The clock ticks of all processors: user, nice, system, idle, iowait, irq, softirq, steal."""
+    return tuple(float(one) for one in Path("/proc/stat").read_text().splitlines()[0].split()[1:9])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        ticks, own = processor_times(), time.process_time()
+        with served(Path(folder)) as server:
+            pairs, profiles = measured(server.port, asked.rounds)
+        of_server = resource.getrusage(resource.RUSAGE_CHILDREN)
+        own = time.process_time() - own + of_server.ru_utime + of_server.ru_stime
+        others = others_share(ticks, processor_times(), own)
+    rows = [compared(load, rounds) for load, rounds in pairs.items()]
+    result = {
+        "date": datetime.now(tz=timezone.utc).strftime("%Y-%m-%d"),
+        "versions": {"python": platform.python_version(), "xllamacpp": version("xllamacpp")},
+        "processor_share_of_others": round(others, 3),
+        "load_average": round(os.getloadavg()[2], 1),
+        "rounds": asked.rounds,
+        "profiles": {
+            "base_seconds": _range([one.prefill_base_seconds for one in profiles]),
+            "prefill_seconds_per_token": _range([one.prefill_seconds_per_token for one in profiles]),
+            "step_seconds": _range([one.step_seconds[0] for one in profiles]),
+        },
+        "goal": WITHIN,
+        "goal_met": all(abs(row[f"p{percentile}_error"]) <= WITHIN for row in rows for percentile in (50, 95)),
+        "loads": rows,
+    }
+    print(json.dumps(result, indent=1))
+    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _range(values: list[float]) -> dict[str, float]:
+    """Least, median and most over the rounds."""
+    return {
+        name: float(f"{np.percentile(values, at):.4g}") for name, at in (("least", 0), ("median", 50), ("most", 100))
+    }
+
+
+if __name__ == "__main__":
+    main()

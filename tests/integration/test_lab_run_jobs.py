@@ -214,7 +214,13 @@ def test_a_missing_plan_is_one_message(jobs: JobLab) -> None:
 def test_a_host_that_remediation_set_aside_gets_no_jobs(jobs: JobLab) -> None:
     event = {
         **{"schema_version": 1, "kind": "remediation", "event": "intent", "id": "q1", "at": 1795767857.0},
-        **{"step": "quarantine", "alert": "AcceleratorEccErrors", "target": "lab-a1", "scope": "host", "host": "lab-a1"},
+        **{
+            "step": "quarantine",
+            "alert": "AcceleratorEccErrors",
+            "target": "lab-a1",
+            "scope": "host",
+            "host": "lab-a1",
+        },
     }
     jobs.sh(f"echo '{json.dumps(event)}' > /var/lib/modelops/remediation.jsonl")
     jobs.jobs = {"next": train(50)}

@@ -227,7 +227,7 @@ def test_slurm_down_is_one_message_and_nothing_is_put_on_record(slurm: SlurmLab)
     slurm.sh("systemctl stop slurmctld")
     run = slurm.run()
     assert run.code != 0
-    assert "Slurm: squeue failed with exit code 1" in said(run)
+    assert "Slurm: squeue failed: Failed while looking for jobs." in said(run)
     assert "Look at it with 'scontrol ping' on the host that submits; jobs that run go on" in said(run)
     assert slurm.sh("cat /var/lib/modelops/jobs.json") == before
     slurm.sh("systemctl start slurmctld")

@@ -136,6 +136,19 @@ def test_the_reservation_is_made_changed_and_removed_only_where_it_differs() -> 
     assert slurm.reservation_commands([], ["n1"]) == [["scontrol", "delete", "ReservationName=modelops_serving"]]
 
 
+def test_an_empty_queue_with_an_error_is_no_queue_although_squeue_exits_with_0() -> None:
+    # squeue 22.05.8 with slurmctld stopped
+    error = {
+        "description": "Failed while looking for jobs",
+        "error_number": -1,
+        "error": "Unspecified error",
+        "source": "slurm_load_jobs",
+    }
+    with pytest.raises(SourceUnavailableError) as caught:
+        slurm.parse_queue(json.dumps({"meta": {}, "errors": [error], "jobs": []}))
+    assert caught.value.message.startswith("Slurm: squeue failed: Failed while looking for jobs. Look at it with")
+
+
 def test_slurm_down_says_which_command_failed_and_what_to_do() -> None:
     cluster = Cluster("/srv", run=lambda *_words, **_options: (1, "Unable to contact slurm controller"))
     with pytest.raises(SourceUnavailableError) as caught:

@@ -28,6 +28,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.obs
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import NAME, Order
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, State
 
+REMEDY = "Look at it with 'scontrol ping' on the host that submits; jobs that run go on"
 PREFIX = "modelops-"
 OURS = re.compile(r"modelops ([0-9]{1,9})")
 # Where an attempt is, in the record: Slurm moves it between nodes as it likes.
@@ -81,7 +82,12 @@ def parse_queue(text: str) -> dict[str, QueuedJob]:
     """
     try:
         # What a library prints before it is no part of it.
-        records = json.loads(text[text.index("{") :])["jobs"]
+        document = json.loads(text[text.index("{") :])
+        if document.get("errors"):
+            # With the controller down squeue says so, an empty queue, and exit code 0.
+            said = "; ".join(str(one.get("description") or one.get("error")) for one in document["errors"])
+            raise SourceUnavailableError(f"squeue failed: {said}", where="Slurm", remedy=REMEDY)
+        records = document["jobs"]
         found: dict[str, QueuedJob] = {}
         for record in sorted(records, key=lambda one: int(one["job_id"])):
             name = str(record.get("name") or "")
@@ -90,7 +96,7 @@ def parse_queue(text: str) -> dict[str, QueuedJob]:
                 job = _queued(record, name[len(PREFIX) :], int(ours.group(1)))
                 found[job.name] = job
         return found
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SourceUnavailableError(
             f"squeue --json says something that is not understood ({error})",
             where="Slurm",

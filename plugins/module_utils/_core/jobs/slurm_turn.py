@@ -73,7 +73,7 @@ class Cluster:
             raise SourceUnavailableError(
                 f"{name} failed with exit code {code}: {output or 'no output'}",
                 where="Slurm",
-                remedy="Look at it with 'scontrol ping' on the host that submits; jobs that run go on",
+                remedy=slurm.REMEDY,
             )
         return output
 

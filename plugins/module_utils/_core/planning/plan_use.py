@@ -89,8 +89,8 @@ def read_uses(path: str) -> list[Use]:
         if document["kind"] != KIND or document["schema_version"] != SCHEMA_VERSION:
             raise ValueError("another kind of document")
         uses = [Use(**entry) for entry in document["uses"]]
-        for use in uses:
-            parse_moment(use.signed_at), parse_moment(use.expires_at)
+        for moment in [one for use in uses for one in (use.signed_at, use.expires_at)]:
+            parse_moment(moment)
     except (KeyError, TypeError, ValueError, InputError) as error:
         raise InputError(
             "this is not the record of used plans", where=path,

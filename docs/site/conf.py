@@ -59,5 +59,11 @@ def resolve(app: Sphinx, environment: Any, node: pending_xref, content: nodes.Te
     return None if address is None else nodes.reference("", "", content, refuri=address, internal=False)
 
 
+def without_contents(app: Sphinx, name: str, source: list[str]) -> None:
+    """The theme shows the contents of a page beside it, and asks pages not to hold a table of their own."""
+    source[0] = re.sub(r"^\.\. contents::\n(?:   :.*\n)*\n", "", source[0], flags=re.MULTILINE)
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("source-read", without_contents)
     app.connect("missing-reference", resolve)

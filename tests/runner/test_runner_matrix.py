@@ -112,12 +112,15 @@ def test_answer_alerts(fleet: RunnerFleet, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_profile(fleet: RunnerFleet, way: str) -> None:
-    sweep = {"profile_seconds": 20, "profile_level_seconds": 2, "profile_most_rate": 100, "profile_most_at_once": 16}
-    job = through(
-        fleet, way, "profile", profile_model="code-7b", profile_hosts=["gpu-b2"], profile_output_tokens=8,
-        profile_prompt_words=8, profile_again=True, **sweep,
-    )  # fmt: skip
-    assert "code-7b sustains " in job.output
+    """A figure, or why there is none: ``test_playbook_profile.py`` holds the figure to account, this the way it comes."""
+    sweep = {
+        **{"profile_seconds": 45, "profile_level_seconds": 3, "profile_most_rate": 400, "profile_most_at_once": 64},
+        **{"profile_output_tokens": 64, "profile_prompt_words": 12, "profile_again": True},
+        "profile_slo": {"ttft_seconds": 1.0, "latency_seconds": 1.5, "quantile": 0.9},
+    }
+    job = through(fleet, way, "profile", profile_model="code-7b", profile_hosts=["gpu-b2"], **sweep)
+    assert "code-7b sustains " in job.output or "nothing was found out" in job.output
+    assert fleet.silent() == []
 
 
 @pytest.mark.parametrize("way", WAYS)

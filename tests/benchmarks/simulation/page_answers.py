@@ -69,7 +69,8 @@ def answers(result: Mapping[str, Any]) -> list[str]:
     faster = 1.0 - mean(ours, "mean_response_seconds") / mean(person, "mean_response_seconds")
     add(
         "mean response 30 % below that of a person",
-        f"{mean(ours, 'mean_response_seconds'):.1f} s to {mean(person, 'mean_response_seconds'):.1f} s, {faster:+.1%} below, with"
+        f"{mean(ours, 'mean_response_seconds'):.1f} s to {mean(person, 'mean_response_seconds'):.1f} s, {abs(faster):.1%}"
+        f" {'below' if faster >= 0 else 'above'}, with"
         f" {_fewer(ours, person)}",
         faster >= 0.30,
     )
@@ -124,6 +125,9 @@ def not_covered(result: Mapping[str, Any]) -> list[str]:
         if name not in judged
     ]
     lines += [f"- {words}: not run" for part, words in PARTS.items() if not result.get(part)]
+    known = {row["without"] for row in result.get("ablations", [])}
+    if known and not {"the reactive guard", "the hold before scale-in"} <= known:
+        lines.append("- all parts of ours: the ablations have not been run to their end")
     lines += [
         f"- `{name}` has a peak of {one['peak_over_trough']:g} times the trough on day 7, less than three"
         for name, one in result["models"].items()

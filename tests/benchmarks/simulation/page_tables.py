@@ -106,6 +106,9 @@ def _swept(result: Mapping[str, Any], name: str) -> bool:
 def ablations(result: Mapping[str, Any]) -> list[str]:
     whole = next(row for row in result["policies"] if row["policy"] == "modelops")
     lines = [
+        "Without a forecast nothing is known of the demand to come, and what is not known stops no replica: they are only"
+        " started then.",
+        "",
         "| modelops without | SLO kept | accelerator-hours | to the whole | mean TTFT s | starts |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]

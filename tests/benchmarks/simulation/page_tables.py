@@ -159,7 +159,7 @@ def tuning(result: Mapping[str, Any]) -> list[str]:
 
 def speed(found: Mapping[str, Any]) -> list[str]:
     lines = [
-        f"Seconds of processor time of one process, written by `speed.py` on {found['date']}.",
+        f"Seconds of processor time of one process, written by `speed.py` on {found['date']} on a shared, busy machine.",
         "",
         "| request by request: replicas | batch | requests | requests a second |",
         "| ---: | ---: | ---: | ---: |",

@@ -51,7 +51,7 @@ def share_of_fullest_zone(plan: dict[str, Any], model: str, zones: dict[str, str
 
 
 def test_the_fleets_of_the_guide_are_there() -> None:
-    assert FLEETS == ["fraud", "language", "recommendation"]
+    assert FLEETS == ["fraud", "language", "recommendation", "vision"]
 
 
 @pytest.mark.parametrize("fleet", FLEETS)
@@ -79,5 +79,7 @@ def test_a_worked_fleet_is_planned(tmp_path: Path, fleet: str) -> None:
     if "modelops_jobs" in inventory["vars"]:
         schedule = json.loads((output_dir / "schedule.json").read_text(encoding="utf-8"))
         assert set(schedule["jobs"]) == set(inventory["vars"]["modelops_jobs"])
-        # By day serving leaves too little for them, and the schedule says so.
-        assert "all deadlines hold" in schedule["summary"], schedule["summary"]
+        late = {name for name, job in schedule["jobs"].items() if job["status"] != "on_time"}
+        # By day the language models leave too little for theirs, and the schedule says what would do.
+        assert bool(late) == (fleet == "language"), schedule["summary"]
+        assert not late or "all deadlines hold" in schedule["summary"], schedule["summary"]

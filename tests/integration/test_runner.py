@@ -44,7 +44,11 @@ def test_the_script_is_short_and_typed(tmp_path: Path) -> None:
     script = tmp_path / "fleet.py"
     script.write_text(example())
     assert sum(bool(line.strip()) for line in example().splitlines()) < 30
-    checks = (["mypy", "--strict", "--ignore-missing-imports", "--config-file="], ["ruff", "check"], ["ruff", "format", "--check", "--line-length=120"])  # fmt: skip
+    checks = (
+        ["mypy", "--strict", "--ignore-missing-imports", "--config-file="],
+        ["ruff", "check"],
+        ["ruff", "format", "--check", "--line-length=120"],
+    )
     for words in checks:
         done = subprocess.run([sys.executable, "-m", *words, str(script)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -10,7 +10,8 @@ The forecast is a floor, not a promise::
                  observed now x headroom)
 
 The observation guards the forecast, so only what is surely seen counts, and with headroom only as far as
-the forecast did not expect it, see :mod:`guard`; where there is nothing to guard it counts as it is. A forecast that could not be made is replaced by what was seen: max(observed, recent
+the forecast did not expect it, see :mod:`guard`; where there is nothing to guard it counts as it is.
+A forecast that could not be made is replaced by what was seen: max(observed, recent
 maximum) x headroom. One that did worse than seasonal naive in its own backtest is
 replaced by degrees, see :mod:`trust`.
 

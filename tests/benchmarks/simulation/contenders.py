@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from sageserve import SageServe
-from world import GRID, World
+from traffic_world import GRID, World
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.policy_forecast import Ours, Planner
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.policy_plain import (

@@ -40,7 +40,7 @@ def introduction(result: dict[str, Any]) -> list[str]:
         "What each scaling policy serves and takes on production demand: arrivals of ServeGen (Alibaba), request lengths of"
         " Mooncake's conversation trace, replicas as SageServe's table measured them. Simulated request by request; every"
         " policy starts from the same replicas and has the same stock; starting and draining replicas are counted. How it"
-        " is done stands in `tests/benchmarks/simulation/world.py`.",
+        " is done stands in `tests/benchmarks/simulation/traffic_world.py`.",
         "",
         f"Size `{result['size']}`: {len(result['models'])} models, up to {result['peak_replicas']} replicas each at full"
         f" rate, one day to tune on and the next to judge on: {models}.",

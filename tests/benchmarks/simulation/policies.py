@@ -5,7 +5,7 @@
 
     .venv/bin/python tests/benchmarks/simulation/policies.py [--size small|whole]
 
-What they get is told in world.py, which settings are tried in contenders.py. Every policy is tuned on day 6
+What they get is told in traffic_world.py, which settings are tried in contenders.py. Every policy is tuned on day 6
 (counted from 0) with one seed for the fewest accelerator-hours with an SLO attainment of 98.5 %, else for the highest
 attainment, and then judged on day 7 with five other seeds. The sweep over the time a replica takes to start has
 the settings tuned at 120 s. Each row is written when it is there and is not run again by the next call, so a run
@@ -29,7 +29,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from contenders import CONTENDERS, EVALUATIONS
-from world import DEADLINE, ITL, JUDGED, SIZES, STARTUP, TTFT, TUNING, World, run
+from traffic_world import DEADLINE, ITL, JUDGED, SIZES, STARTUP, TTFT, TUNING, World, run
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.measures import over_seeds
 

@@ -402,6 +402,14 @@ def test_load_on_every_host_is_more_capacity_and_not_a_breaker(fleet: Fleet) -> 
     assert fleet.recorded("breaker") == []
 
 
+def test_a_busy_host_that_serves_nothing_is_not_set_aside(fleet: Fleet) -> None:
+    fleet.given["replicas"] = [{"host": f"h{n}", "slot": s, "model": "chat"} for n in range(5) for s in range(2)]
+    busy = [fleet.alert("HostCpuHigh", host=host, slot=None, model=None) for host in ("h5", "h0")]
+    assert fleet.run("effective", *busy) == ["scale_out host h0"]
+    (held,) = [one for one in fleet.decide(busy[0]).decision.held if "h5" in one["target"]]
+    assert held["why"] == "nothing runs on h5 that could be scaled out"
+
+
 def test_every_line_of_the_record_keeps_to_its_schema(fleet: Fleet) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((Path(__file__).parents[3] / "docs/schemas/remediation_event.schema.json").read_text())

@@ -138,8 +138,8 @@ def _climb(fault: Fault, here: Situation, policy: Policy, found: Decision) -> No
     for step in fault.ladder.steps[start:]:
         new = _action(step, fault, here, len(found.actions))
         if isinstance(new, str):
-            why = new
-            continue
+            # A busy host that serves nothing harms nobody: it is not set aside, it may be the spare one.
+            return _hold(found, alert, target.name, new)
         if step in (MOVE, QUARANTINE) and target.host in here.set_aside:
             why = f"{target.host} is set aside already"
             continue

@@ -209,16 +209,9 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import parse_hosts, parse_replicas
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import words
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import given_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import hosts_not_seen, parse_seen
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import parse_orders, parse_owners
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import (
-    Given,
-    take_turn,
-    to_carry_out,
-    to_schedule,
-)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import take_turn, to_carry_out
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -244,36 +237,19 @@ SECONDS = {"lease_seconds": 5.0, "lease_margin_seconds": 0.0, "settle_seconds": 
 def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[str, Any]:
     """Look, decide where there is a schedule, put it on record unless in check mode."""
     seen = parse_seen(params["observed"])
-    given = Given(
-        orders=parse_orders(documents.load(params["jobs"], what="list of jobs")),
-        # A host that was not looked at takes nothing, whatever it was before.
-        hosts=[replace(one, reachable=one.reachable and one.name in seen) for one in parse_hosts(params["hosts"])],
-        planned=parse_replicas(params["planned"], what="placements"),
-        running=parse_replicas(params["running"], what="running"),
-        seen=seen,
-        owners=parse_owners(params["owners"]),
-        vendors=params["vendors"],
-        schedule=params["schedule"],
-        cancel=params["cancel"],
-        again=params["again"],
-        shared=params["work_shared"],
-        **{
-            name: documents.expect_number(params[name], what=name, minimum=minimum) for name, minimum in SECONDS.items()
-        },
-    )
+    seconds = {
+        name: documents.expect_number(params[name], what=name, minimum=minimum) for name, minimum in SECONDS.items()
+    }
+    given = given_of(params, seen, vendors=params["vendors"], shared=params["work_shared"], **seconds)
+    # A host that was not looked at takes nothing, whatever it was before.
+    hosts = [replace(one, reachable=one.reachable and one.name in seen) for one in given.hosts]
+    given = replace(given, hosts=hosts)
     turn = take_turn(params["state"], given, now=clock.now(), dry=check_mode)
     document = turn.state.document()
     return {
-        "changed": turn.changed,
-        "summary": words.summary(turn.state, turn.refused),
-        "lines": turn.lines(hosts_not_seen(turn.state, seen)),
-        "accounts": words.accounts(turn.state),
-        "schedulable": to_schedule(turn, seen),
+        **turn.report(seen, hosts_not_seen(turn.state, seen)),
         "hosts": [one.as_record() for one in given.hosts],
         "work": to_carry_out(turn, given),
-        "closed": turn.closed,
-        "refused": dict(turn.refused),
-        "counts": words.counts(turn.state),
         "jobs": document["jobs"],
         "owners": document["owners"],
     }

@@ -168,12 +168,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import parse_hosts, parse_replicas
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import words
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import parse_orders, parse_owners
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import given_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm import HOST
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_turn import Cluster, slurm_turn
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import Given, to_schedule
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -195,18 +192,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[str, Any]:
     """Look, and with a schedule make Slurm follow it."""
-    given = Given(
-        orders=parse_orders(documents.load(params["jobs"], what="list of jobs")),
-        hosts=parse_hosts(params["hosts"]),
-        planned=parse_replicas(params["planned"], what="placements"),
-        running=parse_replicas(params["running"], what="running"),
-        seen={HOST: {}},
-        owners=parse_owners(params["owners"]),
-        schedule=params["schedule"],
-        cancel=params["cancel"],
-        again=params["again"],
-        shared=True,
-    )
+    given = given_of(params, {HOST: {}}, shared=True)
     cluster = Cluster(
         work_dir=params["work_dir"],
         user=params["user"],
@@ -215,14 +201,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
     )
     turn = slurm_turn(params["state"], given, cluster, now=clock.now(), dry=check_mode)
     return {
-        "changed": turn.changed,
-        "summary": words.summary(turn.state, turn.refused),
-        "lines": turn.lines([]),
-        "accounts": words.accounts(turn.state),
-        "schedulable": to_schedule(turn, given.seen),
-        "closed": turn.closed,
-        "refused": dict(turn.refused),
-        "counts": words.counts(turn.state),
+        **turn.report(given.seen, []),
         "stopped": any(one.current and one.current.stopping for one in turn.state.jobs.values()),
     }
 

@@ -293,22 +293,19 @@ class _Turn:
         kind = self.room.type_of[host]
         if not self.given.shared and record.checkpoint_host and record.checkpoint_host != host:
             record.share = 0.0  # its host is gone from the stock, and the checkpoint with it
-        record.attempts += 1
         record.phase, record.reason = WAITING, ""
-        record.current = Attempt(
-            number=record.attempts,
-            host=host,
-            accelerators=self.room.take(host, count),
-            accelerator_type=kind,
-            entered_at=round(self.given.now, 3),
-            lease_until=round(self.given.now + self.given.lease_seconds, 3),
+        attempt = record.enter(
+            host,
+            self.room.take(host, count),
+            kind,
             speed=order.job.speed(kind) or 1.0,
-            share_at_start=record.share,
+            now=self.given.now,
+            lease_until=self.given.now + self.given.lease_seconds,
         )
         self.decision.starts.append((host, wish.name))
         done = f", {record.share:.0%} of it done" if record.share else ""
         verb = "starts" if record.attempts == 1 else f"starts (attempt {record.attempts})"
-        on = _listed(record.current.accelerators)
+        on = _listed(attempt.accelerators)
         self.decision.lines.append(f"{wish.name} {verb} on {host}, accelerators {on}{done}")
 
     def grow(self) -> None:

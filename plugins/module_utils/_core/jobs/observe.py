@@ -69,9 +69,10 @@ Seen = Mapping[str, Mapping[str, Unit]]  # host -> job -> unit; a host that did 
 
 @dataclass
 class Changes:
-    """What was found out, one line each, and units that run without being on record."""
+    """What was found out, one line each; attempts that ended, by name, host and number; units that run unrecorded."""
 
     lines: list[str] = field(default_factory=list)
+    closed: list[dict[str, Any]] = field(default_factory=list)
     strays: list[Unit] = field(default_factory=list)
 
 
@@ -223,6 +224,7 @@ def _close(
             "accelerator_hours": round(hours, 6),
         },
     ][-KEPT_ATTEMPTS:]
+    changes.closed.append({"name": record.name, "host": attempt.host, "attempt": attempt.number})
     record.checkpoint_host = attempt.host if record.share > 0 and not shared else ""
     record.current = None
     _next_phase(record, order, end, attempt, now)

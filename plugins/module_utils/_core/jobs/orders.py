@@ -124,6 +124,17 @@ def refusals(
     return found
 
 
+def told_to_job(name: str, attempt: int, accelerators: int, work: str) -> dict[str, str]:
+    """The variables by which a job knows which it is and where it says what is safe of its work."""
+    return {
+        "MODELOPS_JOB": name,
+        "MODELOPS_JOB_ATTEMPT": str(attempt),
+        "MODELOPS_JOB_ACCELERATORS": str(accelerators),
+        "MODELOPS_JOB_WORK_DIR": work,
+        "MODELOPS_JOB_PROGRESS": f"{work}/progress",
+    }
+
+
 def _refusal(order: Order, hosts: Sequence[Host], owners: Mapping[str, Owner], *, new: bool, now: float) -> str:
     job = order.job
     if owners and order.owner not in owners:

@@ -37,7 +37,7 @@ class Attempt:
     """One start of a job on one host. Moments are epoch seconds.
 
     ``lease_until``: from then on the host itself has stopped it, whatever became of the controller.
-    ``stopping`` says why it was asked to stop, empty while it shall run; ``kind`` whether that is
+    ``stopping`` says why it was asked to stop, empty while it shall run; ``cancel`` whether that is
     a cancellation.
     """
 
@@ -81,6 +81,23 @@ class Record:
     @property
     def over(self) -> bool:
         return self.phase in OVER
+
+    def enter(
+        self, host: str, accelerators: list[int], accelerator_type: str, *, speed: float, now: float, lease_until: float
+    ) -> Attempt:
+        """Its next attempt, on record before anything of it is started."""
+        self.attempts += 1
+        self.current = Attempt(
+            number=self.attempts,
+            host=host,
+            accelerators=accelerators,
+            accelerator_type=accelerator_type,
+            entered_at=round(now, 3),
+            lease_until=round(lease_until, 3),
+            speed=speed,
+            share_at_start=self.share,
+        )
+        return self.current
 
 
 @dataclass

@@ -25,7 +25,7 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import Unit
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import NAME, Order
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import NAME, Order, told_to_job
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, State
 
 REMEDY = "Look at it with 'scontrol ping' on the host that submits; jobs that run go on"
@@ -207,14 +207,8 @@ def submission(
 
 
 def _script(order: Order, attempt: Attempt, work: str) -> str:
-    variables = {
-        **order.environment,
-        "MODELOPS_JOB": order.name,
-        "MODELOPS_JOB_ATTEMPT": str(attempt.number),
-        "MODELOPS_JOB_ACCELERATORS": str(len(attempt.accelerators)),
-        "MODELOPS_JOB_WORK_DIR": work,
-        "MODELOPS_JOB_PROGRESS": f"{work}/progress",
-    }
+    told = told_to_job(order.name, attempt.number, len(attempt.accelerators), work)
+    variables = {**order.environment, **told}
     lines = ["#!/bin/sh", f"export PATH={SHELL_PATH}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     if order.environment_file:

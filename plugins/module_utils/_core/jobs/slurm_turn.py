@@ -12,27 +12,26 @@ either the job in the queue or nothing, and submits it then under the same numbe
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.exclusive import exclusive
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.commands import run_command
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import Directory
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.decide import Decision
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.host import read_share
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import left_share, observe
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import Order, Owner
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, Record, write_state
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Record
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import (
-    LOCK_WAIT_SECONDS,
-    Given,
     Turn,
     accepted,
+    alone,
+    keep,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.words import late_words
 
@@ -62,12 +61,7 @@ class Cluster:
         Raises:
             SourceUnavailableError: it failed, which mostly means that Slurm is down.
         """
-        line = ["env", "TZ=UTC", *words]
-        code, output = (
-            self.run(line, timeout_seconds=COMMAND_SECONDS, given=script)
-            if script
-            else self.run(line, timeout_seconds=COMMAND_SECONDS)
-        )
+        code, output = self.run(["env", "TZ=UTC", *words], timeout_seconds=COMMAND_SECONDS, given=script)
         if code != 0:
             name = next(word for word in words if word.startswith(("s", "/")) and word != "runuser")
             raise SourceUnavailableError(
@@ -84,25 +78,17 @@ def slurm_turn(path: str, given: Given, cluster: Cluster, *, now: float, dry: bo
     Raises:
         ModelOpsError: Slurm does not answer, or the record cannot be used; nothing was started then.
     """
-    if dry:
-        return _turn(path, given, cluster, now, dry)
-    with exclusive(f"{os.path.splitext(path)[0]}/.lock", doing="deciding on jobs", wait_seconds=LOCK_WAIT_SECONDS):
+    with alone(path, dry=dry):
         return _turn(path, given, cluster, now, dry)
 
 
 def _turn(path: str, given: Given, cluster: Cluster, now: float, dry: bool) -> Turn:
     queue = slurm.parse_queue(cluster.ask(["squeue", "--json", "--states=all"]))
     state, orders, refused = accepted(path, given, now)
-    before = {name: record.ended[-1]["attempt"] if record.ended else 0 for name, record in state.jobs.items()}
     progress = {name: read_share(f"{cluster.work_dir}/{name}/progress") for name in state.jobs}
     seen = {slurm.HOST: slurm.units_of(state, queue, progress)}
     changes = observe(state, orders, seen, now=now, lease_margin_seconds=0.0, shared=True)
-    closed = [
-        {"name": name, "host": slurm.HOST, "attempt": record.ended[-1]["attempt"]}
-        for name, record in sorted(state.jobs.items())
-        if record.ended and record.ended[-1]["attempt"] != before[name]
-    ]
-    turn = Turn(state, orders, refused, changes, Decision(), closed, bool(changes.lines), now)
+    turn = Turn(state, orders, refused, changes, Decision(), bool(changes.lines), now)
     acting = _Acting(turn, given, cluster, queue, path, dry)
     acting.save()
     if given.schedule is not None:
@@ -123,8 +109,8 @@ class _Acting:
     dry: bool
 
     def save(self) -> None:
-        if not self.dry and (self.turn.state.jobs or os.path.exists(self.path)):
-            write_state(self.path, self.turn.state)
+        if not self.dry:
+            keep(self.path, self.turn.state)
 
     def act(self) -> None:
         serving = {replica.host for replica in (*self.given.planned, *self.given.running) if replica.accelerators}
@@ -207,17 +193,8 @@ class _Acting:
         self.save()
 
     def _enter(self, record: Record, order: Order, count: int, kind: str) -> None:
-        record.attempts += 1
-        record.current = Attempt(
-            number=record.attempts,
-            host=slurm.HOST,
-            accelerators=list(range(count)),
-            accelerator_type=kind,
-            entered_at=round(self.turn.now, 3),
-            lease_until=round(self.turn.now, 3),
-            speed=order.job.speed(kind) or 1.0,
-            share_at_start=record.share,
-        )
+        now, speed = self.turn.now, order.job.speed(kind) or 1.0
+        record.enter(slurm.HOST, list(range(count)), kind, speed=speed, now=now, lease_until=now)
         self.save()
 
     def _hand_over(self, record: Record, order: Order, begins_at: float) -> None:

@@ -13,18 +13,20 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.exclusive import exclusive
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.decide import (
     Decision,
     Situation,
     decide,
     wishes_of,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import (
     Changes,
     Seen,
@@ -40,7 +42,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.rec
     read_state,
     write_state,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.words import late_words, lines_of
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.words import (
+    accounts,
+    counts,
+    late_words,
+    lines_of,
+    summary,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.scheduling.jobs import Job
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.pinning import pin_devices
 
@@ -50,41 +58,33 @@ KEPT_SECONDS = 30 * 86_400.0
 LEAST_SHARE_LEFT = 0.01
 
 
-@dataclass(frozen=True)
-class Given:
-    """What a turn is given. ``cancel`` and ``again``: jobs to cancel, and jobs that are over to run once more."""
-
-    orders: Mapping[str, Order]
-    hosts: Sequence[Host]
-    planned: Sequence[Replica]
-    running: Sequence[Replica]
-    seen: Seen
-    owners: Mapping[str, Owner] = field(default_factory=dict)
-    vendors: Mapping[str, str] = field(default_factory=dict)
-    schedule: Mapping[str, Any] | None = None
-    cancel: Sequence[str] = ()
-    again: Sequence[str] = ()
-    lease_seconds: float = 3600.0
-    lease_margin_seconds: float = 60.0
-    settle_seconds: float = 600.0
-    shared: bool = False
-
-
 @dataclass
 class Turn:
-    """What came of it. ``closed``: attempts that ended now, whose logs may be collected."""
+    """What came of it."""
 
     state: State
     orders: Mapping[str, Order]
     refused: Mapping[str, str]
     changes: Changes
     decision: Decision
-    closed: list[dict[str, Any]]
     changed: bool
     now: float
 
     def lines(self, silent: Sequence[str]) -> list[str]:
         return lines_of(self.state, self.refused, self.changes, self.decision, silent, self.now)
+
+    def report(self, seen: Seen, silent: Sequence[str]) -> dict[str, Any]:
+        """What it says, whoever carries jobs out. ``silent``: hosts that should have answered."""
+        return {
+            "changed": self.changed,
+            "summary": summary(self.state, self.refused),
+            "lines": self.lines(silent),
+            "accounts": accounts(self.state),
+            "schedulable": to_schedule(self, seen),
+            "closed": self.changes.closed,
+            "refused": dict(self.refused),
+            "counts": counts(self.state),
+        }
 
 
 def take_turn(path: str, given: Given, *, now: float, dry: bool = False) -> Turn:
@@ -99,31 +99,32 @@ def take_turn(path: str, given: Given, *, now: float, dry: bool = False) -> Turn
     Raises:
         ModelOpsError: the record cannot be read or written, or another turn holds it.
     """
-    if dry:
-        return _turn(path, given, now, dry)
-    with exclusive(f"{os.path.splitext(path)[0]}/.lock", doing="deciding on jobs", wait_seconds=LOCK_WAIT_SECONDS):
-        return _turn(path, given, now, dry)
-
-
-def _turn(path: str, given: Given, now: float, dry: bool) -> Turn:
-    state, orders, refused = accepted(path, given, now)
-    before = {name: len(record.ended) and record.ended[-1]["attempt"] for name, record in state.jobs.items()}
-    changes = observe(
-        state, orders, given.seen, now=now, lease_margin_seconds=given.lease_margin_seconds, shared=given.shared
-    )
-    decision = Decision()
-    if given.schedule is not None:
-        decision = _decide(state, orders, changes, given, now)
-    _forget(state, given.orders, now)
-    if not dry and (state.jobs or os.path.exists(path)):
-        write_state(path, state)
-    closed = [
-        {"name": name, "host": record.ended[-1]["host"], "attempt": record.ended[-1]["attempt"]}
-        for name, record in sorted(state.jobs.items())
-        if record.ended and record.ended[-1]["attempt"] != before.get(name)
-    ]
+    with alone(path, dry=dry):
+        state, orders, refused = accepted(path, given, now)
+        changes = observe(
+            state, orders, given.seen, now=now, lease_margin_seconds=given.lease_margin_seconds, shared=given.shared
+        )
+        decision = Decision()
+        if given.schedule is not None:
+            decision = _decide(state, orders, changes, given, now)
+        _forget(state, given.orders, now)
+        if not dry:
+            keep(path, state)
     changed = bool(changes.lines or decision.lines or decision.starts or decision.stops)
-    return Turn(state, orders, refused, changes, decision, closed, changed, now)
+    return Turn(state, orders, refused, changes, decision, changed, now)
+
+
+def alone(path: str, *, dry: bool) -> AbstractContextManager[None]:
+    """One turn at a time, by a kernel lock beside the record; who writes nothing needs none."""
+    if dry:
+        return nullcontext()
+    return exclusive(f"{os.path.splitext(path)[0]}/.lock", doing="deciding on jobs", wait_seconds=LOCK_WAIT_SECONDS)
+
+
+def keep(path: str, state: State) -> None:
+    """Write the record, unless there never was a job."""
+    if state.jobs or os.path.exists(path):
+        write_state(path, state)
 
 
 def accepted(path: str, given: Given, now: float) -> tuple[State, dict[str, Order], dict[str, str]]:

@@ -30,7 +30,7 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_mapping
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import NAME, USER
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import NAME, USER, told_to_job
 
 JOB_PREFIX, LEASE_PREFIX = "modelops-job-", "modelops-lease-"
 # What is left of a job after its grace time is killed; its unit is gone a moment later.
@@ -166,14 +166,8 @@ def script(start: Start, place: Place) -> str:
 
 def environment(start: Start, place: Place) -> dict[str, str]:
     """The job's own variables, and where it says what is safe of its work."""
-    return {
-        **start.environment,
-        "MODELOPS_JOB": start.name,
-        "MODELOPS_JOB_ATTEMPT": str(start.attempt),
-        "MODELOPS_JOB_ACCELERATORS": str(len(start.accelerators)),
-        "MODELOPS_JOB_WORK_DIR": place.work(start.name),
-        "MODELOPS_JOB_PROGRESS": f"{place.work(start.name)}/progress",
-    }
+    told = told_to_job(start.name, start.attempt, len(start.accelerators), place.work(start.name))
+    return {**start.environment, **told}
 
 
 def start_command(start: Start, place: Place) -> list[str]:

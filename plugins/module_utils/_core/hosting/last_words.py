@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 # Read from the end of a log. An engine of several processes writes some two hundred lines of tracebacks after its cause.
@@ -15,6 +16,17 @@ LAST_LINES = 20
 ERROR_LINES = 6
 # "ImportError('libnuma.so.1: ...", "error: failed to open", not the bare "raise AttributeError(" of a traceback.
 NAMES_AN_ERROR = re.compile(r"\b(?:\w*(?:Error|Exception)\b[:(]\s*|error: )\S.{2,}", re.IGNORECASE)
+
+
+def end_of_log(path: str, most_bytes: int) -> str:
+    """The end of a log file; in words where there is none."""
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - most_bytes))
+            return stream.read().decode("utf-8", "replace")
+    except OSError as error:
+        return f"(no log at {path}: {error.strerror})\n"
 
 
 def last_words(log: str) -> str:

@@ -22,6 +22,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.last_words import (
     LOG_BYTES,
     LOG_LINES,
+    end_of_log,
     last_words,
 )
 
@@ -227,15 +228,7 @@ class SupervisordManager:
         return int(self._info(name).get("pid") or 0) or None
 
     def log_tail(self, name: str) -> str:
-        path = os.path.join(self.log_dir, f"{name}.log")
-        try:
-            with open(path, "rb") as stream:
-                stream.seek(0, os.SEEK_END)
-                stream.seek(max(0, stream.tell() - LOG_BYTES))
-                text = stream.read().decode("utf-8", "replace")
-        except OSError as error:
-            return f"(no log at {path}: {error.strerror})"
-        return last_words(text)
+        return last_words(end_of_log(os.path.join(self.log_dir, f"{name}.log"), LOG_BYTES))
 
     def _ctl(self, *words: str, timeout_seconds: float = COMMAND_TIMEOUT_SECONDS) -> str:
         return _run([self.supervisorctl, "-c", self.configuration, *words], timeout_seconds=timeout_seconds)[1]

@@ -26,6 +26,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.exclusive import exclusive
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.commands import run_command
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import Directory
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.last_words import end_of_log
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import units
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import NAME
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.units import Place, Start
@@ -136,13 +137,7 @@ def renew(place: Place, wanted: Sequence[tuple[str, float]], *, run: Run = run_c
 
 def log_tail(place: Place, name: str) -> str:
     """The end of what the job wrote."""
-    try:
-        with open(place.log(units.expect_name(name)), "rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - COLLECTED_LOG_BYTES))
-            return stream.read().decode("utf-8", "replace")
-    except OSError as error:
-        return f"(no log at {place.log(name)}: {error.strerror})\n"
+    return end_of_log(place.log(units.expect_name(name)), COLLECTED_LOG_BYTES)
 
 
 def _why_not(place: Place, one: Start, up: bool) -> str | None:

@@ -21,6 +21,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 
 MAX_PEM_BYTES = 1 << 20
 BEGIN_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+NEW_ONE = "Have a new one made by your CA"
 # Codes of X509_verify_cert, from OpenSSL's x509_vfy.h.
 EXPIRED, NOT_YET_VALID = (10,), (9,)
 UNKNOWN_ISSUER = (2, 18, 19, 20, 21)
@@ -84,9 +85,6 @@ def examine(
             remedy=NEW_ONE,
         )
     return found
-
-
-NEW_ONE = "Have a new one made by your CA"
 
 
 def describe(path: str, where: str = "") -> Certificate:

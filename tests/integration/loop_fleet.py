@@ -118,7 +118,8 @@ class Fleet:
                 return lines
             time.sleep(0.3)
 
-    def answers(self, port: int, model: str) -> bool:
+    @staticmethod
+    def answers(port: int, model: str) -> bool:
         body = json.dumps({"model": model, "prompt": "Hello", "max_tokens": 1}).encode()
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/v1/completions", data=body, headers={"Content-Type": "application/json"}

@@ -8,9 +8,6 @@ The tests are one story and run in order.
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -22,13 +19,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
-from lab_fleet import LabFleet, Run, why_not  # noqa: E402
+from job_lab import JobHost, one_host, said, training  # noqa: E402
+from lab_fleet import why_not  # noqa: E402
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica  # noqa: E402
 
 pytestmark = [pytest.mark.systemd, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "can run")]
 
-TRAIN = (ROOT / "tests" / "lab" / "load" / "train.py").read_text(encoding="utf-8")
 # Accelerators are pretended: Slurm counts files.
 SLURM = r"""
 set -e
@@ -66,52 +63,18 @@ LONG = 20_000
 
 
 def train(steps: int, **fields: Any) -> dict[str, Any]:
-    return {
-        "work_accelerator_hours": steps / 36_000,
-        "command": ["/usr/bin/python3", "-c", TRAIN, str(steps)],
-        "checkpoint": {"signal": "SIGUSR1", "grace_seconds": 20},
-        "environment": {"QUOTES": 'a "b" $HOME `c` \'\\'},
-        "owner": "science",
-        **fields,
-    }
+    return training(steps, **{"environment": {"QUOTES": 'a "b" $HOME `c` \'\\'}, "owner": "science", **fields})
 
 
-def said(run: Run) -> str:
-    """What it printed, on one line: YAML breaks long ones."""
-    return " ".join(run.output.split())
-
-
-class SlurmLab:
+class SlurmLab(JobHost):
     """One host that is a whole cluster."""
 
-    def __init__(self, lab: LabFleet, output: Path) -> None:
-        self.lab, self.output = lab, output
-        self.jobs: dict[str, Any] = {}
-        self.serve([])
-
-    def serve(self, replicas: list[Replica]) -> None:
-        plan = {"schema_version": 1, "kind": "plan", "outlook": None, "created_at": "2026-11-27T00:00:00Z"}
-        plan["placements"] = [one.as_record() for one in replicas]
-        (self.output / "plan.json").write_text(json.dumps(plan))
-
-    def run(self, *flags: str) -> Run:
-        extra = self.output / "extra.json"
-        given = {
-            "modelops_jobs": self.jobs,
-            "modelops_job_owners": {"science": {"user": "research"}},
-            "modelops_job_backend": "slurm",
-            "modelops_job_work_dir": "/srv/jobs",
-            "modelops_output_dir": str(self.output),
-            "run_jobs_period_seconds": 60,
-        }
-        extra.write_text(json.dumps(given))
-        return self.lab.play("run_jobs", "-e", f"@{extra}", *flags)
-
-    def sh(self, command: str, **options: Any) -> str:
-        return self.lab.sh("lab-a1", command, **options)
-
-    def record(self, name: str) -> dict[str, Any]:
-        return json.loads(self.sh("cat /var/lib/modelops/jobs.json"))["jobs"][name]
+    settings = {
+        "modelops_job_owners": {"science": {"user": "research"}},
+        "modelops_job_backend": "slurm",
+        "modelops_job_work_dir": "/srv/jobs",
+        "run_jobs_period_seconds": 60,
+    }
 
     def log(self, name: str) -> list[str]:
         return self.sh(f"cat /srv/jobs/{name}/output.log", check=False).splitlines()
@@ -126,22 +89,14 @@ class SlurmLab:
 
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmLab]:
-    lab = LabFleet(os.environ.get("MODELOPS_LAB", "slurm"), {})
-    lab.directory.parent.mkdir(parents=True, exist_ok=True)
-    with open(lab.directory.parent / "slurm.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one test session at a time
-        try:
-            lab.down()  # what an aborted session left
-            lab.up(1, "--bare")
-            lab.sh("lab-a1", SLURM, seconds=400)
-            lab.wait(
-                "lab-a1",
-                "sinfo --noheader --format=%T | grep -q idle || ! scontrol update nodename=lab-a1 state=resume",
-                seconds=60,
-            )
-            yield SlurmLab(lab, tmp_path_factory.mktemp("output"))
-        finally:
-            lab.down()
+    with one_host("slurm", "--bare") as lab:
+        lab.sh("lab-a1", SLURM, seconds=400)
+        lab.wait(
+            "lab-a1",
+            "sinfo --noheader --format=%T | grep -q idle || ! scontrol update nodename=lab-a1 state=resume",
+            seconds=60,
+        )
+        yield SlurmLab(lab, tmp_path_factory.mktemp("output"))
 
 
 def test_check_mode_submits_nothing(slurm: SlurmLab) -> None:

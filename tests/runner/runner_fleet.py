@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,10 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+from loop_fleet import Fleet  # noqa: E402
+
 BIN = Path(sys.executable).parent
 PORTS_AWAY = 4000  # from the demo's
 GUIDE = ROOT / "docs/docsite/rst/guide_runner.rst"
@@ -145,7 +148,9 @@ class RunnerFleet:
 
     def silent(self) -> list[str]:
         """Placements of the plan that give no completion through their own port."""
-        return [f"{p['host']}-{p['slot']}" for p in self.plan()["placements"] if not answers(p["port"], p["model"])]
+        return [
+            f"{p['host']}-{p['slot']}" for p in self.plan()["placements"] if not Fleet.answers(p["port"], p["model"])
+        ]
 
     def stop_replica(self, place: dict[str, Any]) -> None:
         """Stop a placement behind the back of the collection, as its host's supervisord does it."""
@@ -153,7 +158,7 @@ class RunnerFleet:
         name = f"modelops-{place['model']}-{place['slot']}"
         words = [str(BIN / "supervisorctl"), "-c", str(configuration), "stop", name]
         subprocess.run(words, check=True, capture_output=True)
-        if answers(place["port"], place["model"]):
+        if Fleet.answers(place["port"], place["model"]):
             raise RuntimeError(f"{name} still answers")
 
     def stop(self) -> None:
@@ -176,18 +181,6 @@ def job_of(artifacts: Path) -> Job:
             stats = found["event_data"]
     status = (artifacts / "status").read_text() if (artifacts / "status").exists() else "no status came back"
     return Job(status, output, stats)
-
-
-def answers(port: int, model: str) -> bool:
-    body = json.dumps({"model": model, "prompt": "Hello", "max_tokens": 1}).encode()
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/v1/completions", data=body, headers={"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=20) as response:
-            return bool(json.load(response)["choices"])
-    except OSError:
-        return False
 
 
 def example() -> str:

@@ -33,8 +33,8 @@ test: ## everything CI runs: lint, docs, unit tests, sanity, integration
 unit: test-env ## unit and property tests
 	@$(BIN)/python -m pytest tests/unit -n 2 -q
 
-sanity: test-env ## ansible-test sanity on a copy of the collection
-	@tests/tools/run_sanity
+sanity: test-env ## ansible-test sanity on a copy of the collection; CORE=2.18 takes another series of ansible-core (network)
+	@tests/tools/run_sanity $(if $(CORE),--core $(CORE))
 
 integration: test-env ## real module and playbook runs against real servers
 	@$(BIN)/python -m pytest tests/integration -q

@@ -21,16 +21,9 @@ description:
     C(ansible_processor_vcpus) for CPU cores and C(ansible_memtotal_mb), in whole GiB, for memory.
   - Numbers given as text become numbers.
 positional: _input, hostvars
-options:
-  _input:
-    description: Inventory names.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The variables of all hosts.
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.hosts
 """
 
 EXAMPLES = r"""

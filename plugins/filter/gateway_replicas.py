@@ -15,16 +15,9 @@ description:
   - The records of P(modelops.datacenter.running_replicas#filter), each with C(address) - the host's
     C(modelops_address), else C(ansible_host), else its inventory name.
 positional: _input, hostvars
-options:
-  _input:
-    description: Inventory names.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The variables of all hosts.
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.hosts
 """
 
 EXAMPLES = r"""

@@ -16,18 +16,12 @@ description:
     hosts, in place of those it states. A measurement counts for the release and the SLO it was made with.
   - Where several hosts of one accelerator type measured, the lowest rate and the longest service time count.
 positional: _input, names, hostvars
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.names
 options:
   _input:
     description: The catalogue (C(modelops_models)).
-    type: dict
-    required: true
-  names:
-    description: Names of the hosts.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The magic variable C(hostvars). The hosts' documents are read from C(modelops_host_state).
     type: dict
     required: true
 """
@@ -50,14 +44,14 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning import inventory
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling import facts
 
 
 def measured_capacity(models: Any, names: Iterable[str], hostvars: Mapping[str, Any]) -> dict[str, Any]:
     """See ``DOCUMENTATION``."""
     try:
-        states = [hostvars[name].get("modelops_host_state") for name in names if name in hostvars]
-        return facts.with_measured_capacity(models, states)
+        return facts.with_measured_capacity(models, inventory.recorded_states(names, hostvars))
     except ModelOpsError as error:
         raise AnsibleFilterError(error.message) from error
 

@@ -14,16 +14,9 @@ author:
 description:
   - Takes what the hosts say of themselves and gives, per model, the start-up time to plan with - the median of
     each host's last starts, then the slowest host.
-options:
-  _input:
-    description: Names of the hosts.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The magic variable C(hostvars). The hosts' documents are read from C(modelops_host_state).
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.hosts
 """
 
 EXAMPLES = r"""
@@ -42,13 +35,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import host_state
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning import inventory
 
 
 def measured_startup_seconds(names: Iterable[str], hostvars: Mapping[str, Any]) -> dict[str, float]:
     """See the documentation above."""
-    return host_state.measured_startup_seconds(
-        hostvars[name].get("modelops_host_state") for name in names if name in hostvars
-    )
+    return host_state.measured_startup_seconds(inventory.recorded_states(names, hostvars))
 
 
 class FilterModule:

@@ -15,6 +15,9 @@ description:
   - Takes the name of a model and returns a replica record for the lowest free slot of the host, beside everything that
     runs there. Fails where the host has no room.
 positional: _input, host, names, hostvars, models
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.names
 options:
   _input:
     description: Name of the model.
@@ -23,15 +26,6 @@ options:
   host:
     description: Name of the host.
     type: str
-    required: true
-  names:
-    description: Names of the hosts of the fleet.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The magic variable C(hostvars).
-    type: dict
     required: true
   models:
     description: The catalogue.

@@ -14,16 +14,9 @@ author:
 description:
   - The hosts' own records of their replicas, whole, with C(host). Hosts that did not answer say nothing.
 positional: _input, hostvars
-options:
-  _input:
-    description: Inventory names.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The variables of all hosts.
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.hosts
 seealso:
   - module: modelops.datacenter.upgrade_step
 """
@@ -53,12 +46,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
 def release_replicas(names: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """See ``DOCUMENTATION``."""
     try:
-        return [
-            {**record, "host": name}
-            for name in names
-            if hostvars[name].get("modelops_accelerator_type")
-            for record in inventory.host_state(name, hostvars[name]).get("replicas") or []
-        ]
+        return inventory.replica_records(names, hostvars)
     except ModelOpsError as error:
         raise AnsibleFilterError(error.message) from error
 

@@ -19,16 +19,9 @@ description:
   - A host with C(modelops_reachable) false says nothing. A host that answers and whose local facts were not
     gathered is an error, because what runs there is not known.
 positional: _input, hostvars
-options:
-  _input:
-    description: Inventory names.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The variables of all hosts.
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.hosts
 """
 
 EXAMPLES = r"""

@@ -17,16 +17,10 @@ description:
     C(modelops_accelerator_exporter_port) has an exporter of its accelerators; each running replica is a target.
   - A host whose C(modelops_state) is V(maintenance) is left out.
 positional: _input, hostvars, models, ports
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.hosts
 options:
-  _input:
-    description: Inventory names.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The variables of all hosts.
-    type: dict
-    required: true
   models:
     description: The catalogue, C(modelops_models), for each model's engine.
     type: dict

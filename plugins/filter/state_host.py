@@ -15,16 +15,9 @@ description:
   - The lock of the fleet and the record of remediation lie on the first gateway host, else on the first serving host,
     else on C(localhost). Set C(modelops_state_host) for another.
 positional: _input, hostvars
-options:
-  _input:
-    description: Inventory names.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The variables of all hosts.
-    type: dict
-    required: true
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.hosts
 """
 
 EXAMPLES = r"""

@@ -15,20 +15,14 @@ description:
   - Replicas that listen on the loopback address (C(bind_address) of the model, else C(deploy_bind_address) of the
     host, else 127.0.0.1) of a host that gateways ask at another address. None where no host has C(modelops_gateway).
 positional: _input, names, hostvars, models
+extends_documentation_fragment:
+  - modelops.datacenter.fleet
+  - modelops.datacenter.fleet.names
 options:
   _input:
     description: Replicas that run or shall run, each with C(host) and C(model).
     type: list
     elements: dict
-    required: true
-  names:
-    description: All inventory names.
-    type: list
-    elements: str
-    required: true
-  hostvars:
-    description: The variables of all hosts.
-    type: dict
     required: true
   models:
     description: The catalogue, C(modelops_models).

@@ -20,6 +20,7 @@ description:
   - The server must be one that no user reaches meanwhile; the role P(modelops.datacenter.profile#role) sees to that.
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.load
 attributes:
   check_mode:
     support: full
@@ -32,32 +33,11 @@ attributes:
     details:
       - Each run measures anew.
 options:
-  url:
-    description: Base URL of the server.
-    type: str
-    required: true
-  model:
-    description: Name under which it serves the model.
-    type: str
-    required: true
   slo:
     description:
       - C(ttft_seconds), C(latency_seconds) and C(inter_token_seconds), at least one of them, and C(quantile).
     type: dict
     required: true
-  output_tokens:
-    description: Tokens asked for.
-    type: int
-    default: 64
-  prompt_words:
-    description: Words of a made-up prompt, another one for each request.
-    type: int
-    default: 64
-  prompts:
-    description: Prompts to send instead, in turn, for a mix like the users'.
-    type: list
-    elements: str
-    default: []
   seconds:
     description: Seconds the sweep may take.
     type: float
@@ -74,17 +54,6 @@ options:
     description: Requests at once that are never exceeded.
     type: int
     default: 256
-  timeout_seconds:
-    description: Seconds after which one request is given up.
-    type: float
-    default: 60
-  seed:
-    description: Of arrivals and intervals.
-    type: int
-    default: 1
-  api_key_file:
-    description: File on the host with the server's API key.
-    type: path
   state_file:
     description: The file in which the host says what it runs and has measured. Left out, nothing is kept.
     type: path
@@ -143,27 +112,21 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.profilin
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.slo import read_slo
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.sweep import Bounds, sweep
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.options import LOAD_LIMITS, LOAD_OPTIONS
 
 ARGUMENT_SPEC: dict[str, Any] = {
-    "url": {"type": "str", "required": True},
-    "model": {"type": "str", "required": True},
+    **LOAD_OPTIONS,
     "slo": {"type": "dict", "required": True},
-    "output_tokens": {"type": "int", "default": 64, "no_log": False},
-    "prompt_words": {"type": "int", "default": 64},
-    "prompts": {"type": "list", "elements": "str", "default": []},
     "seconds": {"type": "float", "default": 180},
     "level_seconds": {"type": "float", "default": 10},
     "most_rate": {"type": "float", "default": 500},
     "most_at_once": {"type": "int", "default": 256},
-    "timeout_seconds": {"type": "float", "default": 60},
-    "seed": {"type": "int", "default": 1},
-    "api_key_file": {"type": "path", "no_log": False},
     "state_file": {"type": "path"},
     "about": {"type": "dict", "default": {}},
 }
 LIMITS = {
-    **{"output_tokens": (1, 1e5), "prompt_words": (1, 1e5), "seconds": (5, 7200), "level_seconds": (1, 600)},
-    **{"most_rate": (0.001, 1e5), "most_at_once": (1, 4096), "timeout_seconds": (1, 3600), "seed": (0, 1e9)},
+    **LOAD_LIMITS,
+    **{"seconds": (5, 7200), "level_seconds": (1, 600), "most_rate": (0.001, 1e5), "most_at_once": (1, 4096)},
 }
 
 

@@ -18,6 +18,7 @@ description:
   - Fails where more than a hundredth of the requests is not answered.
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.load
 attributes:
   check_mode:
     support: full
@@ -30,14 +31,6 @@ attributes:
     details:
       - Each run measures anew.
 options:
-  url:
-    description: Base URL of the server.
-    type: str
-    required: true
-  model:
-    description: Name under which it serves the model.
-    type: str
-    required: true
   seconds:
     description: How long to send.
     type: float
@@ -54,30 +47,6 @@ options:
     description: Which quantile of times to return.
     type: float
     default: 0.95
-  output_tokens:
-    description: Tokens asked for.
-    type: int
-    default: 64
-  prompt_words:
-    description: Words of a made-up prompt, another one for each request.
-    type: int
-    default: 64
-  prompts:
-    description: Prompts to send instead, in turn.
-    type: list
-    elements: str
-    default: []
-  timeout_seconds:
-    description: Seconds after which one request is given up.
-    type: float
-    default: 60
-  seed:
-    description: Of arrivals.
-    type: int
-    default: 1
-  api_key_file:
-    description: File on the host with the server's API key.
-    type: path
 seealso:
   - module: modelops.datacenter.tuning_step
 """
@@ -107,24 +76,18 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.load import target_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.profiling.measure_load import Load, measure_load
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.options import LOAD_LIMITS, LOAD_OPTIONS
 
 ARGUMENT_SPEC: dict[str, Any] = {
-    "url": {"type": "str", "required": True},
-    "model": {"type": "str", "required": True},
+    **LOAD_OPTIONS,
     "seconds": {"type": "float", "default": 30},
     "rate": {"type": "float", "default": 0},
     "at_once": {"type": "int", "default": 16},
     "quantile": {"type": "float", "default": 0.95},
-    "output_tokens": {"type": "int", "default": 64, "no_log": False},
-    "prompt_words": {"type": "int", "default": 64},
-    "prompts": {"type": "list", "elements": "str", "default": []},
-    "timeout_seconds": {"type": "float", "default": 60},
-    "seed": {"type": "int", "default": 1},
-    "api_key_file": {"type": "path", "no_log": False},
 }
 LIMITS = {
+    **LOAD_LIMITS,
     **{"seconds": (0.5, 7200), "rate": (0, 1e5), "at_once": (1, 4096), "quantile": (0.5, 0.9999)},
-    **{"output_tokens": (1, 1e5), "prompt_words": (1, 1e5), "timeout_seconds": (1, 3600), "seed": (0, 1e9)},
 }
 
 

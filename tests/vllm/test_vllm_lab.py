@@ -23,8 +23,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "lab"), str(ROOT / "tests" / "benchmarks" / "rollout")]
 
-import records  # noqa: E402
 from lab_fleet import why_not  # noqa: E402
+from record import counted, read_record  # noqa: E402
 from rig import Rig, replicas  # noqa: E402
 
 VENV = ROOT / ".cache" / "vllm" / "venv"
@@ -153,7 +153,7 @@ def test_a_setting_is_upgraded_under_load_and_no_request_fails(scenario: Scenari
         )  # fmt: skip
     finally:
         scenario.figures["load"] = load.finish()
-    counts = records.counts(records.read(load.record), 0, float("inf"))
+    counts = counted(read_record(load.record))
     scenario.figures["requests_during_the_upgrade"] = counts
     assert counts["count"] > 100 and (counts["failed"], counts["cut"]) == (0, 0)
     for host in SERVING:

@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import records
+from record import Answered, counted, read_record
 from rig import Rig, entry, gateway_servers, replicas, what_runs
 
 SERVERS = 4
@@ -66,15 +66,15 @@ def main() -> None:
             found = kill_and_run_again(rig, number, after, flags, options.settle)
         finally:
             load.finish()
-        rounds.append(with_requests(found, records.read(load.record)))
+        rounds.append(with_requests(found, read_record(load.record)))
         print(json.dumps(rounds[-1]), flush=True)
         write(options, whole, rounds)
 
 
-def with_requests(found: dict[str, Any], rows: list[records.Row]) -> dict[str, Any]:
+def with_requests(found: dict[str, Any], rows: list[Answered]) -> dict[str, Any]:
     """A round with what became of its requests in place of its moments."""
     times = found.pop("times")
-    return {**found, "requests": {name: records.counts(rows, *span) for name, span in times.items()}}
+    return {**found, "requests": {name: counted(rows, *span) for name, span in times.items()}}
 
 
 def write(options: argparse.Namespace, whole: dict[str, Any], rounds: list[dict[str, Any]]) -> None:

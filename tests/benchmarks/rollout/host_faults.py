@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import records
+from record import counted, read_record
 from rig import CAPACITY, MODEL, SERVERS_NOW, Rig, entry, gateway_servers, replicas, what_runs
 
 HUNG, DEAD = "lab-a1", "lab-b1"
@@ -66,9 +66,9 @@ def main() -> None:
             say(phases, "site_after_its_return")
     finally:
         total = running.finish()
-        rows = records.read(running.record)
+        rows = read_record(running.record)
         for phase in phases.values():
-            phase["requests"] = records.counts(rows, *phase.pop("times"))
+            phase["requests"] = counted(rows, *phase.pop("times"))
         result = {
             "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "machine": {"cores": os.cpu_count(), "python": platform.python_version()},

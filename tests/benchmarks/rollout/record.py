@@ -40,6 +40,9 @@ print(json.dumps(rows))
 """
 
 
+SLOW_SECONDS = 5.0
+
+
 @dataclass(frozen=True)
 class Answered:
     """One request of the record. ``at``: epoch seconds; the rest as load.py writes it."""
@@ -57,6 +60,15 @@ class Answered:
     @property
     def good(self) -> bool:
         return self.complete and self.status == 200
+
+    @property
+    def failed(self) -> bool:
+        return self.status != 200
+
+    @property
+    def cut(self) -> bool:
+        """A 200 whose answer did not come to its end."""
+        return self.status == 200 and not self.complete
 
 
 def read_record(path: Path) -> list[Answered]:
@@ -83,8 +95,8 @@ def stretch(requests: Sequence[Answered]) -> dict[str, Any]:
     streams = [one for one in requests if one.stream]
     return {
         "requests": len(requests),
-        "failed": sum(one.status != 200 for one in requests),
-        "cut": sum(one.status == 200 and not one.complete for one in requests),
+        "failed": sum(one.failed for one in requests),
+        "cut": sum(one.cut for one in requests),
         "short": {"count": len(short), **_spread("latency", short, lambda one: one.latency)},
         "stream": {
             "count": len(streams),
@@ -92,6 +104,18 @@ def stretch(requests: Sequence[Answered]) -> dict[str, Any]:
             **_spread("ttft", streams, lambda one: one.ttft),
             "of_three_seconds_or_more": sum(one.good and one.latency >= 3 for one in streams),
         },
+    }
+
+
+def counted(requests: Sequence[Answered], begin: float = 0, end: float = float("inf")) -> dict[str, Any]:
+    """Requests due in a span of epoch seconds: how many streams, and how many that failed, were cut, or waited long."""
+    own = [one for one in requests if begin <= one.at < end]
+    return {
+        "count": len(own),
+        "streams": sum(one.stream for one in own),
+        "failed": sum(one.failed for one in own),
+        "cut": sum(one.cut for one in own),
+        "slower_than_5_s": sum(one.latency > SLOW_SECONDS for one in own),
     }
 
 

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import records
+from record import counted, read_record
 from rig import Rig, entry, gateway_servers, replicas, what_runs
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica
@@ -70,9 +70,9 @@ def main() -> None:
         time.sleep(10)
     finally:
         total = load.finish()
-    found = records.read(load.record)
+    found = read_record(load.record)
     for phase in phases.values():
-        phase["requests"] = records.counts(found, *phase.pop("times"))
+        phase["requests"] = counted(found, *phase.pop("times"))
     result = {
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": {"cores": os.cpu_count(), "python": platform.python_version()},

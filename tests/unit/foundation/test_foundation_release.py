@@ -19,7 +19,7 @@ AT_THE_TOP = {
     *("CHANGELOG.md", "CONTRIBUTING.md", "COPYING", "FILES.json", "MANIFEST.json", "README.md", "requirements.txt"),
     *("changelogs", "docs", "extensions", "inventories", "meta", "playbooks", "plugins", "roles"),
 }
-PLUGINS = {"action", "callback", "doc_fragments", "filter", "inventory", "module_utils", "modules"}
+PLUGINS = {"action", "callback", "doc_fragments", "filter", "inventory", "lookup", "module_utils", "modules"}
 
 
 @pytest.fixture(scope="module")

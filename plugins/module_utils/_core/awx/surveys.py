@@ -79,26 +79,24 @@ def _faults_of_choices(question: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _faults_of_bounds(question: Mapping[str, Any]) -> Iterator[str]:
-    least, most = question.get("min"), question.get("max")
-    for name, bound in (("min", least), ("max", most)):
-        if not _is_number(bound):
-            yield f"needs {name}, since AWX checks answers by nothing else"
-            return
-    if least > most:  # type: ignore[operator]
+    least, most = _number(question.get("min")), _number(question.get("max"))
+    if least is None or most is None:
+        yield f"needs {'min' if least is None else 'max'}, since AWX checks answers by nothing else"
+        return
+    if least > most:
         yield f"has min {least} above max {most}"
     default = question.get("default")
     if default in (None, ""):
         return
-    if question["type"] in NUMBERS:
-        if not _is_number(default) or (question["type"] == "integer" and default != int(default)):
-            yield f"has the default {default!r}, which is not of its type {question['type']}"
-            return
-        size = default
-    else:
-        size = len(str(default))
-    if not least <= size <= most:
+    size = _number(default) if question["type"] in NUMBERS else len(str(default))
+    if size is None or (question["type"] == "integer" and size != int(size)):
+        yield f"has the default {default!r}, which is not of its type {question['type']}"
+    elif not least <= size <= most:
         yield f"has a default outside min {least} and max {most}"
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _number(value: object) -> int | float | None:
+    """The value where it is a finite number, which a truth is not."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+        return value
+    return None

@@ -61,12 +61,27 @@ def running_replicas(names: Iterable[str], hostvars: HostVariables) -> list[dict
     Raises:
         InputError: the facts of a host that answers were not gathered, or are not ours.
     """
+    records = replica_records(_fleet(names, hostvars), hostvars)
+    return [replica.as_record() for replica in parse_replicas(records, what="modelops.fact")]
+
+
+def replica_records(names: Iterable[str], hostvars: HostVariables) -> list[dict[str, Any]]:
+    """The replicas of those hosts that serve, whole as each host keeps them, with ``host``; hosts in the order given.
+
+    Raises:
+        InputError: as for :func:`running_replicas`.
+    """
     records = []
-    for name in _fleet(names, hostvars):
+    for name in _serving(names, hostvars):
         for record in host_state(name, hostvars[name]).get("replicas") or []:
             fields = expect_mapping(record, what="replica", where=f"host {name}, modelops.fact")
             records.append({**fields, "host": name})
-    return [replica.as_record() for replica in parse_replicas(records, what="modelops.fact")]
+    return records
+
+
+def recorded_states(names: Iterable[str], hostvars: HostVariables) -> list[Any]:
+    """The documents that the roles have read so far (``modelops_host_state``); a host not read yet gives None."""
+    return [hostvars[name].get("modelops_host_state") for name in names if name in hostvars]
 
 
 def host_state(name: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -99,11 +114,13 @@ def host_state(name: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _fleet(names: Iterable[str], hostvars: HostVariables) -> list[str]:
+    return sorted(set(_serving(names, hostvars)))
+
+
+def _serving(names: Iterable[str], hostvars: HostVariables) -> list[str]:
     if isinstance(names, (str, Mapping)):
         raise InputError("the hosts must be a list of inventory names", remedy="Give groups['all']")
-    return sorted(
-        str(name) for name in set(names) if name in hostvars and hostvars[name].get(f"{PREFIX}accelerator_type")
-    )
+    return [str(name) for name in names if name in hostvars and hostvars[name].get(f"{PREFIX}accelerator_type")]
 
 
 def _host_record(name: str, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -110,3 +110,15 @@ CONTENDERS: dict[str, tuple[Maker, str, Grid]] = {
     "SageServe-like": (sageserve, "share", grid("share", (0.4, 0.5, 0.6, 0.7, 0.8, 0.9))),
 }
 LIMIT = "perfect foresight"
+# At these, with what else the search found, ours and the limit are judged too.
+FRONTIER = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+# What is published as default or usual; a share of 1 counts on the full rate.
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "best static": {"share": 1.0},
+    "Dynamo-like planner": {"share": 1.0, "least": 1},
+    "HPA on utilisation": {"target": 0.7, "least": 1},
+    "KPA on concurrency": {"target": 0.7, "least": 1},
+    "a person": {"share": 1.0, "high": 0.8},
+    "KEDA on queue length": {"threshold": 5.0, "least": 1},
+    "SageServe-like": {"share": 1.0},
+}

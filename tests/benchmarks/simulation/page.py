@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from page_answers import answers, as_good_sentences, flat_sentence, not_covered
+from page_answers import answers, as_good_sentences, not_covered, other_demand_sentences
 from page_plot import draw
 from page_tables import ablations, calibration, frontier, solver, speed, startups, table, tuning
 
@@ -43,11 +43,12 @@ def introduction(result: dict[str, Any]) -> list[str]:
         " is done stands in `tests/benchmarks/simulation/traffic_world.py`.",
         "",
         f"Size `{result['size']}`: {len(result['models'])} models, up to {result['peak_replicas']} replicas each at full"
-        f" rate, one day to tune on and the next to judge on: {models}.",
+        f" rate: {models}. Peak over trough is that of the calmest day judged.",
         "",
-        f"Each policy, ours included, got {result['evaluations']} evaluations on day 6 (one seed) to find the fewest"
-        f" accelerator-hours with {slo['tuned_for']:.1%} of the requests inside the SLO (TTFT {slo['ttft_seconds']:g} s,"
-        f" {slo['itl_seconds']:g} s a token). Day 7 is judged with five other seeds; intervals are 95 %.",
+        f"Each policy, ours included, got {result['evaluations']} evaluations on days {_and(result['days']['tuned'])} (one seed)"
+        f" to find the fewest accelerator-hours with {slo['tuned_for']:.1%} of the requests inside the SLO (TTFT"
+        f" {slo['ttft_seconds']:g} s, {slo['itl_seconds']:g} s a token). Days {_and(result['days']['judged'])} are judged, each with"
+        " a seed of its own; no policy had been run on them before. Figures are a day's, intervals 95 % over the days.",
         "",
         f"Written by `policies.py --size {result['size']}` on {result['date']}, {result['cpu_seconds'] / 60.0:.1f} minutes"
         f" of processor time, Python {result['versions']['python']}, numpy {result['versions']['numpy']}.",
@@ -57,26 +58,30 @@ def introduction(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def _and(days: list[int]) -> str:
+    return ", ".join(str(day) for day in days[:-1]) + f" and {days[-1]}"
+
+
 def _judged(result: dict[str, Any]) -> bool:
     return any(row["policy"] == "modelops" for row in result["policies"])
 
 
 def main() -> None:
     result = read("policies.json")
-    flat = flat_sentence(result)
+    other = other_demand_sentences(result)
     parts: list[tuple[str, list[str]]] = [
         ("The goals, and what was found", [*answers(result), "", *as_good_sentences(result)]),
-        ("All policies, judged on day 7", table(result["policies"]) if _judged(result) else ["Not run yet."]),
-        ("The frontier on the day that settings were searched on", frontier(result)),
+        ("All policies", table(result["policies"]) if _judged(result) else ["Not run yet."]),
+        ("At the same SLO, and at the same hours", frontier(result) if _judged(result) else ["Not run yet."]),
     ]
-    if flat:
-        parts.append(("Where a fixed fleet is the better choice", [flat]))
+    if other:
+        parts.append(("Where a fixed fleet is the better choice", other))
     if result.get("startups"):
         parts.append(("Time to start a replica", startups(result)))
     if result.get("ablations"):
         parts.append(("What each part of ours is worth", [*ablations(result), "", *solver(HERE.parent / "allocation")]))
     parts.append(("What this run does not cover", not_covered(result)))
-    parts.append(("What was tried on day 6", tuning(result)))
+    parts.append(("What was tried in the search", tuning(result)))
     if measured := read("calibration.json"):
         parts.append(("Against a real server", calibration(measured)))
     if timed := read("speed.json"):

@@ -14,6 +14,7 @@ import matplotlib as mpl
 mpl.use("svg")
 mpl.rcParams.update({"svg.hashsalt": "policies", "svg.fonttype": "none", "font.size": 9})
 from matplotlib import pyplot  # noqa: E402
+from page_answers import curve  # noqa: E402
 
 OURS = "#c0392b"
 LEAST_SLO = 0.93
@@ -35,7 +36,15 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
             yerr=row["slo_share"][1], marker="*" if name == "modelops" else "o", markersize=11 if name == "modelops" else 6,
             color=colour, capsize=2,
         )  # fmt: skip
-    for axes, title in ((left, "Day 6, one seed: the frontier of what was tried"), (right, "Day 7, five seeds")):
+    for name, style in (("modelops", "-"), ("perfect foresight", ":")):
+        points = curve(result, name)
+        right.plot(
+            [hours for _slo, hours, _s in points], [slo for slo, _h, _s in points], style, color=OURS, linewidth=1
+        )
+    for axes, title in (
+        (left, "Days of the search: the frontier of what was tried"),
+        (right, "Days judged; ours and foresight as curves"),
+    ):
         axes.axhline(result["slo"]["tuned_for"], color="0.8", linewidth=1, zorder=0)
         axes.set(xlabel="accelerator-hours", ylim=(LEAST_SLO, 1.0))
         axes.set_title(title, fontsize=9)

@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Policies on production demand, request by request: what each serves and what it takes.
 
-    .venv/bin/python tests/benchmarks/simulation/policies.py [--size small|whole]
+    .venv/bin/python tests/benchmarks/simulation/policies.py [--size small|waves|whole]
 
-What they get is told in traffic_world.py, which settings are tried in contenders.py. Every policy is tuned on day 6
-(counted from 0) with one seed for the fewest accelerator-hours with an SLO attainment of 98.5 %, else for the highest
-attainment, and then judged on day 7 with five other seeds. The sweep over the time a replica takes to start has
-the settings tuned at 120 s. Each row is written when it is there and is not run again by the next call, so a run
-may be stopped at any time; the file is begun anew when ``--anew`` is given.
+What they get is told in traffic_world.py, which settings are tried in contenders.py. Every policy is tuned on days 6 and
+7 (counted from 0) with one seed for the fewest accelerator-hours with an SLO attainment of 98.5 %, else for the highest
+attainment, and then judged on five later days with a seed each. Ours and perfect foresight are judged
+at several settings, so that a rival is compared at its own SLO attainment and at its own hours. The sweep over
+the time a replica takes to start has the settings tuned at 120 s. Each row is written when it is there and is not
+run again by the next call, so a run may be stopped at any time; the file is begun anew when ``--anew`` is given.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -28,15 +29,14 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from contenders import CONTENDERS, EVALUATIONS
-from traffic_world import DEADLINE, ITL, JUDGED, SIZES, STARTUP, TTFT, TUNING, World, run
+from contenders import CONTENDERS, EVALUATIONS, FRONTIER, LIMIT, PUBLISHED
+from traffic_world import DEADLINE, ITL, JUDGED, SHAPES, SIZES, STARTUP, TTFT, TUNING, World, run
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.measures import over_seeds
 
-SEEDS = (1, 2, 3, 4, 5)
 STARTUPS = (30.0, 300.0, 0.0, 60.0, 180.0)
-OVER_STARTUPS = ("modelops", "Dynamo-like planner")
-SLOW = ("SageServe-like",)  # its fits take longer than all else together, so it comes last
+OVER_STARTUPS = ("modelops", "Dynamo-like planner", "HPA on utilisation")
+SLOW = ("SageServe-like",)  # its fits take longer than all else together
 WANTED_SLO = 0.985
 ABLATIONS: dict[str, dict[str, Any]] = {
     "the forecast": {"use_forecast": False},
@@ -138,10 +138,12 @@ def between(tried: Tried, knob: str) -> Settings:
 
 def judged(world: World, name: str, settings: Mapping[str, Any], startup: float) -> dict[str, Any]:
     maker = CONTENDERS[name][0]
-    found = over_seeds([run(world, maker(world, seed, settings), seed, JUDGED, startup) for seed in SEEDS])
+    runs = [run(world, maker(world, seed, settings), seed, days, startup) for seed, days in JUDGED.items()]
+    found = over_seeds(runs)
     row: dict[str, Any] = {"policy": name, "settings": dict(settings), "startup_seconds": startup}
     for key in KEPT:
         row[key] = [round(found[key]["mean"], 4), round(found[key]["half_width"], 4)]
+    row["by_day"] = {key: [round(one[key], 4) for one in runs] for key in ("accelerator_hours", "slo_share")}
     print(f"{time.process_time():7.1f}", json.dumps(row), flush=True)
     return row
 
@@ -165,7 +167,8 @@ def main() -> None:
     }
     content["peak_replicas"] = world.size.peak_replicas
     content["slo"] = {"ttft_seconds": TTFT, "itl_seconds": ITL, "deadline_seconds": DEADLINE, "tuned_for": WANTED_SLO}
-    content["figures"] = "[mean over five seeds, half width of the 95 % confidence interval]"
+    content["days"] = {"tuned": list(range(*TUNING)), "judged": [first for first, _last in JUDGED.values()]}
+    content["figures"] = "[mean over the days judged, half width of the 95 % confidence interval]"
     content["evaluations"] = EVALUATIONS
     tuning = content.setdefault("tuning", {})
     tuned: dict[str, Settings] = {}
@@ -177,31 +180,38 @@ def main() -> None:
             known.append({**more, **judged(where, name, settings, startup)})
             results.write()
 
-    def settle(names: Sequence[str]) -> None:
-        for name in names:
-            tuned[name] = tune(world, name, tuning.setdefault(name, []), results)
-        for name in names:
-            row("policies", name, tuned[name], STARTUP)
+    def settle(name: str) -> None:
+        tuned[name] = tune(world, name, tuning.setdefault(name, []), results)
+        row("policies", name, tuned[name], STARTUP)
 
-    settle([name for name in CONTENDERS if name not in SLOW])
+    for name in CONTENDERS:
+        if name not in SLOW:
+            settle(name)
+    for name in ("modelops", LIMIT):
+        for value in FRONTIER:
+            row("frontier", name, {**tuned[name], "share": value}, STARTUP)
     for startup in STARTUPS[:2]:
         row("startups", "modelops", tuned["modelops"], startup)
+    for name in SLOW:
+        settle(name)
+    for shape in SHAPES[1:]:
+        other = World(SIZES[asked.size], shape)
+        for name in ("modelops", "best static", "Dynamo-like planner"):
+            row("other_demand", name, tuned[name], STARTUP, other, demand=shape)
+    for name in OVER_STARTUPS:
+        for startup in STARTUPS:
+            row("startups", name, tuned[name], startup)
+    for name, settings in PUBLISHED.items():
+        row("published", name, settings, STARTUP)
     for words, change in ABLATIONS.items():
         if not change.items() <= tuned["modelops"].items():
             row("ablations", "modelops", {**tuned["modelops"], **change}, STARTUP, without=words)
-    flat = World(SIZES[asked.size], flat=True)
-    for name in ("modelops", "best static"):
-        row("flat", name, tuned[name], STARTUP, flat)
-    for startup in STARTUPS:
-        for name in OVER_STARTUPS:
-            row("startups", name, tuned[name], startup)
-    settle(SLOW)
 
 
 def _peak_over_trough(world: World, name: str) -> float:
-    """Of the hours of the day that is judged, the greatest over the least."""
-    hours = world.demand[name][JUDGED[0] * 144 : JUDGED[1] * 144].reshape(-1, 6).mean(axis=1)
-    return float(hours.max() / max(hours.min(), 1e-9))
+    """Of the hours of a day that is judged, the greatest over the least: the least of all these days."""
+    days = [world.demand[name][first * 144 : last * 144].reshape(-1, 6).mean(axis=1) for first, last in JUDGED.values()]
+    return min(float(hours.max() / max(hours.min(), 1e-9)) for hours in days)
 
 
 if __name__ == "__main__":

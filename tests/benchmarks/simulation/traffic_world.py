@@ -3,12 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The demand, the requests and the replicas that every policy gets.
 
-Demand: series of ServeGen (Alibaba, 14 days, 10-minute means), peak over trough of a day at least three:
-``small-c5`` and ``small-c8`` have a daily rhythm, ``mid-c66`` has one with days that differ, ``mid-c36`` has none to
-speak of. Each is scaled so that the busiest hour of its first seven days needs ``peak_replicas`` at full
+Demand: series of ServeGen (Alibaba, 14 days, 10-minute means): ``small-c5`` has a daily rhythm with a peak of
+more than eight times the trough, ``small-c8`` one of twice, ``mid-c66`` one of seventeen times and more, ``mid-c36`` has
+none to speak of. Each is scaled so that the busiest hour of its first seven days needs ``peak_replicas`` at full
 rate. Steps in which the sum over all clients is 0 are gaps of the recording; with the step before and after, which was
 recorded in part, they are filled by a straight line. Arrivals are Poisson within a step; token lengths are drawn from
 the rows of Mooncake's conversation trace that fit into 32,768 tokens (93 %). Profiles are measured ones, of SageServe's table, on A100 and H100.
+
+Settings are searched on days 6 and 7, counted from 0, with one seed. Judged are five days that come later, each with a
+seed of its own; day 9 is left out, since half of it is a gap in the recording.
 
 SLO: TTFT within 10 s and 0.4 s a token: an idle replica keeps it for all prompts. Cached prefixes and
 prefill in chunks are not modelled. All policies start from the same replicas and have the same stock.
@@ -40,7 +43,8 @@ ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(os.environ.get("MODELOPS_DATA", ROOT.parent / "shared" / "data"))
 LONGEST_PROMPT = 32_768
 DAY, GRID, SAMPLE = 86_400.0, 600, 60.0
-TUNING, JUDGED = (6, 7), (7, 8)  # days, counted from 0
+TUNING = (7, 8)  # from which day until which, counted from 0
+JUDGED = {1: (8, 9), 2: (10, 11), 3: (11, 12), 4: (12, 13), 5: (13, 14)}  # by seed
 STARTUP = 120.0
 TTFT, ITL, DEADLINE = 10.0, 0.4, 120.0
 
@@ -63,14 +67,17 @@ WHOLE = Size(
     5,
 )
 SMALL = Size({"small-c8": ("A", "a100-80gb"), "mid-c66": ("B", "h100-80gb")}, 4)
-SIZES = {"whole": WHOLE, "small": SMALL}
+WAVES = Size({"small-c5": ("A", "a100-80gb"), "mid-c66": ("B", "h100-80gb")}, 4)  # peak over trough above three
+SIZES = {"whole": WHOLE, "waves": WAVES, "small": SMALL}
+SHAPES = ("recorded", "flat", "bursts")
+BURST, ONE_IN = 3.0, 12  # so many times the rest, in so many steps by chance
 
 
 class World:
     """Demand, lengths and profile; requests by seed, and forecasts by seed, which no policy changes."""
 
-    def __init__(self, size: Size, *, flat: bool = False) -> None:
-        """``flat``: the mean of the first seven days, all the time."""
+    def __init__(self, size: Size, shape: str = "recorded") -> None:
+        """``shape``: demand as recorded; its mean all the time; or that mean in bursts which nothing announces."""
         self.size = size
         rows = [(row["input_tokens"], row["output_tokens"]) for row in _rows("traces/mooncake_conversation")]
         lengths = np.array(rows, dtype=np.float64)
@@ -84,9 +91,10 @@ class World:
         self.full = {name: one.requests_per_second(*self.lengths.mean(axis=0)) for name, one in self.profiles.items()}
         self.stock = 2.0 * self.size.peak_replicas * sum(one.accelerators for one in self.profiles.values())
         self.demand = self._demand()
-        if flat:
-            week = {name: values[: 7 * 144].mean() for name, values in self.demand.items()}
-            self.demand = {name: np.full(len(values), week[name]) for name, values in self.demand.items()}
+        if shape != "recorded":
+            self.demand = {
+                name: _reshaped(values, shape, number) for number, (name, values) in enumerate(self.demand.items())
+            }
         self._requests: dict[tuple[int, str], Requests] = {}
         self.memory: dict[int, dict[float, Any]] = defaultdict(dict)
         self.hourly: dict[int, dict[tuple[str, float], float]] = defaultdict(dict)
@@ -110,13 +118,22 @@ class World:
         """Of all days that are simulated, at absolute seconds."""
         if (seed, name) not in self._requests:
             random = np.random.default_rng([seed, list(WHOLE.models).index(name)])
-            first, last = TUNING[0] * 144, JUDGED[1] * 144
+            first, last = (one * 144 for one in JUDGED.get(seed, TUNING))
             counts = random.poisson(self.demand[name][first:last] * GRID)
             starts = GRID * np.repeat(np.arange(first, last), counts)
             arrival = np.sort(starts + GRID * random.random(len(starts)))
             drawn = self.lengths[random.integers(len(self.lengths), size=len(arrival))]
             self._requests[seed, name] = Requests(arrival, drawn[:, 0], drawn[:, 1])
         return self._requests[seed, name]
+
+
+def _reshaped(values: np.ndarray, shape: str, number: int) -> np.ndarray:
+    """The mean of the first seven days all the time, or with bursts around the same mean."""
+    flat = np.full(len(values), values[: 7 * 144].mean())
+    if shape == "flat":
+        return flat
+    factors = np.where(np.random.default_rng(number).random(len(values)) < 1.0 / ONE_IN, BURST, 1.0)
+    return flat * factors / (1.0 + (BURST - 1.0) / ONE_IN)
 
 
 def _whole(recorded: np.ndarray) -> np.ndarray:

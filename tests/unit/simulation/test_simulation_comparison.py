@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.rhythm import rhythm
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.verdict import verdict
 from ansible_collections.modelops.datacenter.plugins.modules import fleet_simulation
 
@@ -70,6 +71,7 @@ def test_flat_demand_is_better_served_by_a_fixed_fleet(tmp_path: Path) -> None:
     found = fleet_simulation.execute(asked, False, False)
     assert found["fidelity"] == "fluid"
     assert found["verdict"][0].startswith("On this demand a fixed fleet is the better choice")
+    assert found["verdict"][1].startswith("Demand is flat")
     content = page.read_bytes()
     HTMLParser().feed(content.decode("utf-8"))
     assert b"<script" not in content
@@ -77,6 +79,28 @@ def test_flat_demand_is_better_served_by_a_fixed_fleet(tmp_path: Path) -> None:
     assert b"There are 6 accelerators" in content  # the peak takes 3, the stock is twice that
     assert fleet_simulation.execute(asked, False, False)["changed"] is False
     assert page.read_bytes() == content
+
+
+def test_bursts_that_nothing_announces_are_better_served_by_a_fixed_fleet(tmp_path: Path) -> None:
+    """Ten minutes at six times the rest, by chance in one of eight steps; a replica takes two minutes to start."""
+    factors = np.where(np.random.default_rng(7).random(8 * 144) < 1.0 / 8.0, 6.0, 1.0)
+    asked = params(history(tmp_path / "h.csv", 0.08 * factors), policies=["modelops", "static_peak"])
+    said = fleet_simulation.execute(asked, False, False)["verdict"]
+    assert said[0].startswith("On this demand a fixed fleet is the better choice"), said
+    assert said[1].startswith("This demand cannot be forecast"), said
+
+
+def test_the_rhythm_of_demand() -> None:
+    wave = np.asarray(daily(3))
+    told = rhythm(wave[:288], wave[288:], 600.0)
+    assert told["repeats"] == pytest.approx(1.0)
+    assert told["peak_over_trough"] == pytest.approx(0.45 / 0.05, rel=0.15)
+    assert rhythm(np.full(288, 0.3), np.full(144, 0.3), 600.0) == {"peak_over_trough": 1.0, "repeats": None}
+    assert rhythm(np.full(10, 0.3), np.full(20, 0.0), 600.0) == {"peak_over_trough": None, "repeats": None}
+    drawn = np.random.default_rng(1).random(10 * 144)
+    told = rhythm(drawn[:144], drawn[144:], 600.0)
+    # Of two independent uniforms |x - y| is 1/3 in the mean, |x - 1/2| is 1/4.
+    assert told["repeats"] == pytest.approx(1.0 - (1.0 / 3.0) / (1.0 / 4.0), abs=0.05)
 
 
 def test_no_policy_has_more_than_the_stock(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import parse_models
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.counting import surely_seen
@@ -122,6 +123,25 @@ def test_ours_starts_before_a_peak_that_comes_every_day() -> None:
     assert Ours({"m": 1.0}, 1.0, interval_seconds=300.0).wanted(seen)["m"] >= 8
     blind = Ours({"m": 1.0}, 1.0, interval_seconds=300.0, use_forecast=False)
     assert blind.wanted(seen)["m"] == 3  # observed 2 x 1.2
+
+
+def forecast_of(start: float, median: float, high: float) -> dict[str, Any]:
+    paths = {"0.5": [median] * 6, "0.95": [high] * 6}
+    entry = {"start": format_moment(start), "step_seconds": 600, "quantiles": paths, "usable": True}
+    entry |= {"beats_seasonal_naive": True, "recent_maximum": median, "last_observed": median}
+    return {"kind": "forecast", "window_steps": 1, "series": {"m": entry}}
+
+
+def test_ours_holds_what_was_planned_for_and_not_a_higher_level() -> None:
+    """A replica serves 3 requests/s. The median falls from 12 to 10, so 4 do; the level 0.95 from 15 to 14 needs 5."""
+    wanted = {}
+    for quantile in (0.5, 0.95):
+        policy = Ours({"m": 3.0}, 1.0, quantile=quantile, forecast_seconds=300.0, use_guard=True)
+        for moment, median, high in ((0.0, 12.0, 15.0), (300.0, 12.0, 15.0), (900.0, 12.0, 15.0), (1200.0, 10.0, 14.0)):
+            policy.memory[moment] = forecast_of(moment, median, high)
+            now = Look(moment, 60.0, {"m": Seen(np.full(5, median), 0, 0, 5, 0, PROFILE)})
+            wanted[quantile] = policy.wanted(now)["m"]
+    assert wanted == {0.5: 4, 0.95: 5}
 
 
 def test_ours_guards_against_what_no_forecast_knows() -> None:

@@ -54,6 +54,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulati
     STOCK,
     Question,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.rhythm import rhythm
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.station import Requests, Station
 
 try:
@@ -169,6 +170,11 @@ def compare(replay: Replay, question: Question) -> dict[str, Any]:
         "deadline_seconds": deadline,
         "accelerators": _stock(replay, question),
         "requests": expected,
+        "rhythm": rhythm(
+            sum(case.before / case.rate for case in replay.cases.values()),
+            sum(case.replayed / case.rate for case in replay.cases.values()),
+            replay.step_seconds,
+        ),
         "warnings": list(replay.warnings),
     }
 

@@ -82,7 +82,8 @@ class Ours:
     ``forecast_seconds`` old, and what was observed of late: over the shortest time in which enough requests
     came to tell demand from chance, at most ``interval_seconds``. The level ``quantile`` of the largest demand
     over start-up and interval, or the observed demand x ``headroom`` if that is more, is divided by the rate of a
-    replica; the floor of the scale-in hold is kept. All replicas of a model are alike here, so the solver of
+    replica; the floor of the scale-in hold is kept. The planning core gets no level above that: its hold keeps what the
+    highest level it gets asked for of late, which is to be what was planned for, and not more. All replicas of a model are alike here, so the solver of
     ``capacity_plan`` has nothing left to choose and is not run.
 
     ``epoch``: epoch seconds of moment 0. ``memory``: forecasts by moment, to share between runs that observe
@@ -113,7 +114,7 @@ class Ours:
         models = [self._model(name, seen.profile.startup_seconds) for name, seen in sorted(look.models.items())]
         demands, _notes = planned_demand(
             models,
-            self._forecast(look) if self.use_forecast else None,
+            self._up_to_level(self._forecast(look)) if self.use_forecast else None,
             self._observed(look) if self.use_guard else dict.fromkeys(look.models, 0.0),
             [one for name, seen in look.models.items() for one in _running(name, seen.ready + seen.starting)],
             headroom=self.headroom,
@@ -149,9 +150,24 @@ class Ours:
         return found
 
     def _replicas(self, demand: ModelDemand) -> int:
-        wanted = self.quantile if self.use_quantile else 0.5
-        rate = next((rate for level, rate in demand.levels if level >= wanted), demand.levels[-1][1])
+        rate = next((rate for level, rate in demand.levels if level >= self._level), demand.levels[-1][1])
         return max(demand.floor_replicas, replicas_for(rate, self.rates[demand.model], self.least))
+
+    @property
+    def _level(self) -> float:
+        return self.quantile if self.use_quantile else 0.5
+
+    def _up_to_level(self, document: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        """The forecast without the levels above the one that is planned for; the median always stays."""
+        if document is None:
+            return None
+        highest = max(self._level, 0.5)
+        series = {name: dict(entry) for name, entry in document["series"].items()}
+        for entry in series.values():
+            for part in ("quantiles", "window_maximum"):
+                if entry.get(part):
+                    entry[part] = {key: path for key, path in entry[part].items() if float(key) <= highest}
+        return {**document, "series": series}
 
     def _model(self, name: str, startup_seconds: float) -> Model:
         capacity = {KIND: Capacity(self.rates[name], self.service_seconds)}

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.rhythm import FLAT, NO_RHYTHM
+
 Figures = Mapping[str, Mapping[str, Mapping[str, float]]]
 NAMES = {
     "modelops": "modelops",
@@ -23,6 +25,7 @@ NAMES = {
 }
 AS_GOOD = 0.001  # of the share that is answered in time
 NEARLY = 0.005  # of that share: so much less may be worth fewer accelerator-hours, which is for the operator to say
+FIXED = "a fixed fleet is the better choice"
 WORTH_IT = 0.05  # of the accelerator-hours: less is not worth that capacity changes at all
 
 
@@ -34,6 +37,8 @@ def verdict(document: Mapping[str, Any]) -> list[str]:
     said = []
     if "static_peak" in figures:
         said.append(_against_fixed(figures))
+        if FIXED in said[0]:
+            said += _why_fixed(document.get("rhythm") or {})
     rivals = [name for name in figures if name not in ("modelops", "static_peak", "static_mean", "foresight")]
     as_good = [name for name in rivals if _share(figures, name) >= _share(figures, "modelops") - AS_GOOD]
     best = min(as_good, key=lambda name: (_hours(figures, name), name)) if as_good else None
@@ -77,18 +82,31 @@ def _against_fixed(figures: Figures) -> str:
         f"modelops answers {_share(figures, 'modelops'):.2%} of the requests in time, the fixed fleet"
         f" {_share(figures, 'static_peak'):.2%}"
     )
-    as_good = _share(figures, "modelops") >= _share(figures, "static_peak") - AS_GOOD
-    if fewer >= WORTH_IT and as_good:
-        return f"modelops would have used {fewer:.0%} fewer accelerator-hours than {NAMES['static_peak']}; {in_time}."
-    if fewer >= WORTH_IT:
+    lost = _share(figures, "static_peak") - _share(figures, "modelops")
+    saves = f"modelops would have used {fewer:.0%} fewer accelerator-hours than {NAMES['static_peak']}"
+    if fewer < WORTH_IT:
         return (
-            f"modelops would have used {fewer:.0%} fewer accelerator-hours than {NAMES['static_peak']}, and answered"
-            f" fewer in time: {in_time}. Where that matters more than the hours, keep the fixed fleet."
+            f"On this demand {FIXED}: changing capacity would have saved {max(fewer, 0.0):.0%} of the accelerator-hours,"
+            f" which is not worth the changes; {in_time}."
         )
-    return (
-        f"On this demand a fixed fleet is the better choice: changing capacity would have saved"
-        f" {max(fewer, 0.0):.0%} of the accelerator-hours, which is not worth the changes; {in_time}."
-    )
+    if lost > NEARLY:
+        return f"On this demand {FIXED}: {saves}, and paid for it with what was late: {in_time}."
+    if lost > AS_GOOD:
+        return f"{saves}, and answered fewer in time: {in_time}. Where that matters more than the hours, keep the fixed fleet."
+    return f"{saves}; {in_time}."
+
+
+def _why_fixed(found: Mapping[str, Any]) -> list[str]:
+    """What it is about the demand, where that can be told."""
+    ratio, repeats = found.get("peak_over_trough"), found.get("repeats")
+    if ratio is not None and ratio < FLAT:
+        return [f"Demand is flat, there is little to follow: its busy hours are {ratio:.2g} times its quiet ones."]
+    if repeats is not None and repeats < NO_RHYTHM:
+        return [
+            "This demand cannot be forecast: yesterday tells no more of today than the mean does, so a peak is seen only when it is"
+            " there, and a replica comes too late for it."
+        ]
+    return []
 
 
 def _more_or_less(figures: Figures, name: str) -> str:

@@ -18,7 +18,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 COLLECTION = "modelops.datacenter"
 GUIDES = sorted((ROOT / "docs/docsite/rst").glob("*.rst"))
-PROGRAMS = {"ansible", "ansible-playbook", "ansible-galaxy", "ansible-doc", "pip", "make"}
+PROGRAMS = {"ansible", "ansible-playbook", "ansible-galaxy", "ansible-doc", "ansible-runner", "pip", "make"}
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if (path / "tasks").is_dir())
 VARIABLE = re.compile(rf"(?:modelops|{'|'.join(ROLES)})_[a-z0-9_]+")
 

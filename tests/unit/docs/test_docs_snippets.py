@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import re
@@ -17,6 +18,7 @@ from ansible.cli.adhoc import AdHocCLI
 from ansible.cli.doc import DocCLI
 from ansible.cli.galaxy import GalaxyCLI
 from ansible.cli.playbook import PlaybookCLI
+from ansible_runner.__main__ import DEFAULT_CLI_ARGS, add_args_to_parser
 from doc_snippets import (
     COLLECTION,
     GUIDES,
@@ -36,6 +38,7 @@ from doc_snippets import (
 from pip._internal.commands import create_command
 
 LANGUAGES = {"yaml", "console", "python", "json", "text", "ini"}
+RUNNER_COMMANDS = {"run", "transmit", "worker", "process"}
 CLIS = {"ansible": AdHocCLI, "ansible-doc": DocCLI, "ansible-galaxy": GalaxyCLI, "ansible-playbook": PlaybookCLI}
 LOCKED = {
     re.sub(r"[-_.]+", "-", name).lower()
@@ -126,6 +129,20 @@ def faults_of_galaxy(words: list[str]) -> list[str]:
     return []
 
 
+def faults_of_runner(words: list[str]) -> list[str]:
+    """By the options that ansible-runner lists for itself, whatever its command."""
+    parser = argparse.ArgumentParser(conflict_handler="resolve", allow_abbrev=False, exit_on_error=False)
+    groups = {name: group for name, group in DEFAULT_CLI_ARGS.items() if name != "positional_args"}
+    for group in groups.values():
+        add_args_to_parser(parser, group)
+    options, folders = parser.parse_known_args(words[2:])
+    faults = [f"{words[1]} is no command of ansible-runner"] if words[1] not in RUNNER_COMMANDS else []
+    if folders != words[2:3] and words[1] != "worker":
+        faults.append(f"not accepted by ansible-runner: {' '.join(folders[1:]) or 'no private data directory'}")
+    playbook = getattr(options, "playbook", None)
+    return faults + ([f"there is no playbook {playbook}"] if playbook and not playbook_exists(playbook) else [])
+
+
 def faults_of_make(words: list[str]) -> list[str]:
     return [f"make has no verb {word}" for word in words[1:] if "=" not in word and word not in make_verbs()]
 
@@ -135,6 +152,7 @@ CHECKS = {
     "ansible-doc": faults_of_doc,
     "ansible-galaxy": faults_of_galaxy,
     "ansible-playbook": faults_of_playbook,
+    "ansible-runner": faults_of_runner,
     "make": faults_of_make,
     "pip": faults_of_pip,
 }
@@ -198,6 +216,13 @@ def test_the_snippets_are_found() -> None:
             "variable modelops_histroy",
         ),
         ("console", "$ ansible all -m modelops.datacenter.fleet_lok", "no module modelops.datacenter.fleet_lok"),
+        (
+            "console",
+            "$ ansible-runner run private --playbok modelops.datacenter.plan",
+            "not accepted by ansible-runner",
+        ),
+        ("console", "$ ansible-runner run --playbook modelops.datacenter.plan", "no private data directory"),
+        ("console", "$ ansible-runner run private --playbook modelops.datacenter.pln", "no playbook modelops"),
         ("console", "$ ansible all -m modelops.datacenter.fleet_lock -a '{\"stat\": 1}'", "no option stat"),
         ("console", "$ ansible-doc -t role modelops.datacenter.deployy", "no role deployy"),
         ("console", "$ ansible-galaxy collection instal modelops.datacenter", "not accepted by ansible-galaxy"),

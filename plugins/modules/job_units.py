@@ -54,11 +54,11 @@ options:
   state_dir:
     description: Where what is known of each job is kept.
     type: path
-    default: /var/lib/modelops/jobs
+    default: /var/lib/modelops-jobs/state
   work_dir:
     description: Where each job has a directory of its own, for checkpoints. Best on storage that all hosts share.
     type: path
-    default: /var/lib/modelops/work
+    default: /var/lib/modelops-jobs/work
   log_dir:
     description: Where the output of each job is kept.
     type: path
@@ -137,8 +137,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "stop": {"type": "list", "elements": "dict", "default": []},
     "renew": {"type": "list", "elements": "dict", "default": []},
     "logs": {"type": "list", "elements": "str", "default": []},
-    "state_dir": {"type": "path", "default": "/var/lib/modelops/jobs"},
-    "work_dir": {"type": "path", "default": "/var/lib/modelops/work"},
+    "state_dir": {"type": "path", "default": "/var/lib/modelops-jobs/state"},
+    "work_dir": {"type": "path", "default": "/var/lib/modelops-jobs/work"},
     "log_dir": {"type": "path", "default": "/var/log/modelops/jobs"},
     "slice": {"type": "str", "default": "modelops_jobs.slice"},
     "user": {"type": "str", "default": "modelops-jobs"},

@@ -90,10 +90,10 @@ class Rig(LabFleet):
         self.output = self.directory
         self.root = ROOT
 
-    def prepare(self, hosts: int, *seeds: int) -> None:
+    def prepare(self, hosts: int, *seeds: int, flags: Sequence[str] = ()) -> None:
         """Bring the lab up, with a model of each seed on its share, and ask for version 1."""
         self.share.mkdir(parents=True, exist_ok=True)
-        self._lab("up", str(hosts), "--gateway", timeout=900)
+        self._lab("up", str(hosts), "--gateway", *flags, timeout=900)
         shutil.copy(ROOT / "tests/lab/load/paced.py", self.share / "paced.py")
         for seed in seeds:
             path = self.share / f"tiny-{seed}.gguf"

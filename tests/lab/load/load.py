@@ -59,8 +59,19 @@ class Request:
     replica: str = ""
 
 
-def schedule(seconds: float, rate: float, stream_rate: float, seed: int) -> list[tuple[float, str]]:
-    """Arrivals of both kinds: (seconds from the start, kind), in order."""
+def schedule(
+    seconds: float, rate: float, stream_rate: float, seed: int, steps: list[tuple[float, float]]
+) -> list[tuple[float, str]]:
+    """Arrivals of both kinds: (seconds from the start, kind), in order.
+
+    ``steps``: (second, share of the rates from then on), in order; thinned, so a process of the same seed without
+    steps holds them all.
+    """
+    thinning = random.Random(f"{seed} thinning")
+
+    def share(moment: float) -> float:
+        return next((of for begin, of in reversed(steps) if begin <= moment), 1.0)
+
     arrivals = []
     for kind, per_second in (("short", rate), ("stream", stream_rate)):
         source, moment = random.Random(f"{seed} {kind}"), 0.0
@@ -68,7 +79,8 @@ def schedule(seconds: float, rate: float, stream_rate: float, seed: int) -> list
             moment += source.expovariate(per_second)
             if moment >= seconds:
                 break
-            arrivals.append((moment, kind))
+            if thinning.random() < share(moment):
+                arrivals.append((moment, kind))
     return sorted(arrivals)
 
 
@@ -88,7 +100,8 @@ class Load:
     async def run(self) -> None:
         began, clock_began = time.time(), time.monotonic()
         tasks: set[asyncio.Task[None]] = set()
-        arrivals = schedule(self._options.seconds, self._options.rate, self._options.stream_rate, self._options.seed)
+        given = self._options
+        arrivals = schedule(given.seconds, given.rate, given.stream_rate, given.seed, given.steps)
         for number, (moment, kind) in enumerate(arrivals):
             wait = clock_began + moment - time.monotonic()
             if wait > 0:
@@ -188,6 +201,12 @@ def summary(requests: list[Request]) -> dict[str, Any]:
     return found
 
 
+def steps(text: str) -> list[tuple[float, float]]:
+    """``0:0.3,600:1`` as pairs."""
+    pairs = [one.partition(":")[::2] for one in text.split(",") if one]
+    return sorted((float(second), float(share)) for second, share in pairs)
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", required=True, help="of the gateway; loopback or a private network")
@@ -195,6 +214,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--rate", type=float, default=50, help="short requests a second")
     parser.add_argument("--stream-rate", type=float, default=0.0, help="streams a second")
+    parser.add_argument(
+        "--steps", type=steps, default=[], help="SECOND:SHARE,...: from then on only this share of the rates"
+    )
     parser.add_argument("--tokens", type=int, default=2)
     parser.add_argument("--stream-tokens", type=int, default=400)
     parser.add_argument("--version-characters", type=int, default=8, help="of an answer that tell versions apart")

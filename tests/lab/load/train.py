@@ -3,11 +3,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A job as users write them: from its checkpoint on it makes STEPS steps, ten a second on each accelerator.
 
-On SIGUSR1 it saves and leaves; else it saves every ten seconds.
+On SIGUSR1 it saves and leaves; else it saves every ten seconds. Where another of the same job runs beside it, on
+whatever host that shares its directory, it leaves a file ``twice``.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
@@ -31,6 +33,11 @@ def main() -> None:
     total, path = int(sys.argv[1]), os.path.join(os.environ["MODELOPS_JOB_WORK_DIR"], "step")
     asked: list[int] = []
     signal.signal(signal.SIGUSR1, lambda number, _frame: asked.append(number))
+    alone = open(path + ".lock", "w", encoding="ascii")  # noqa: SIM115  # held to the end of the process
+    try:
+        fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        replace(os.path.join(os.path.dirname(path), "twice"), os.environ["MODELOPS_JOB_ATTEMPT"])
     step = 0
     if os.path.exists(path):
         with open(path, encoding="ascii") as stream:

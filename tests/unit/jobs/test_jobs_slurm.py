@@ -6,15 +6,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import parse_orders
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, Record, State
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_turn import Cluster
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import (
+    Attempt,
+    Record,
+    State,
+    read_state,
+    write_state,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_turn import Cluster, slurm_turn
 
 RUNNING = {
     "job_id": 7, "name": "modelops-a", "comment": "modelops 3", "job_state": "RUNNING", "exit_code": 0, "nodes": "n1",
@@ -147,6 +156,26 @@ def test_an_empty_queue_with_an_error_is_no_queue_although_squeue_exits_with_0()
     with pytest.raises(SourceUnavailableError) as caught:
         slurm.parse_queue(json.dumps({"meta": {}, "errors": [error], "jobs": []}))
     assert caught.value.message.startswith("Slurm: squeue failed: Failed while looking for jobs. Look at it with")
+
+
+def test_a_month_later_a_job_that_is_asked_for_no_more_is_forgotten(tmp_path: Path) -> None:
+    path, month = str(tmp_path / "jobs.json"), 30 * 86_400.0
+    old = Record("old", "x", phase="done", finished_at=1.0)
+    state = State(
+        jobs={"old": old, "kept": Record("kept", "x", phase="failed", finished_at=1.0), "never": Record("never", "x")},
+        owners={"x": {"accelerator_hours": 3.0, "wasted_accelerator_hours": 0.0}},
+    )
+    write_state(path, state)
+    orders = parse_orders({"kept": {"work_accelerator_hours": 1, "command": ["true"]}})
+    host = Host("n1", accelerator_type="h100-80gb", accelerator_count=4)
+    given = Given(orders=orders, hosts=[host], planned=[], running=[], seen={})
+    cluster = Cluster(str(tmp_path), run=lambda *_words, **_options: (0, said()))
+    slurm_turn(path, given, cluster, now=month)
+    assert sorted(read_state(path).jobs) == ["kept", "old"]
+    slurm_turn(path, given, cluster, now=month + 2)
+    found = read_state(path)
+    assert sorted(found.jobs) == ["kept"]
+    assert found.owners == state.owners
 
 
 def test_slurm_down_says_which_command_failed_and_what_to_do() -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -21,16 +23,25 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core import c
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import words
 
+SCHEMA = Path(__file__).resolve().parents[3] / "docs/schemas/jobs.schema.json"
+
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Worlds; whatever a test left on record keeps to the schema."""
+
     def made(jobs: dict[str, Any], **options: Any) -> World:
         world = World(tmp_path, jobs, **options)
         monkeypatch.setattr(clock, "now", lambda: world.now)
         monkeypatch.setattr("os.fsync", lambda _handle: None)
         return world
 
-    return made
+    yield made
+    path = tmp_path / "jobs.json"
+    if path.exists() and path.read_text(encoding="utf-8").startswith("{"):
+        jsonschema.validate(
+            json.loads(path.read_text(encoding="utf-8")), json.loads(SCHEMA.read_text(encoding="utf-8"))
+        )
 
 
 def lines(turn: Any) -> str:
@@ -244,6 +255,42 @@ def test_a_job_that_is_asked_for_no_more_runs_to_its_end_and_is_not_started_agai
     assert world.state().jobs["a"].phase == "done"
 
 
+@pytest.mark.parametrize("end", ["done", "canceled"])
+def test_a_month_later_a_job_that_is_asked_for_no_more_is_forgotten_and_its_name_can_be_used_again(
+    make: Any, end: str
+) -> None:
+    world = make({"a": {"accelerators": 4, "owner": "x"}}, hosts=1)
+    for _attempt in range(3):
+        world.turn()
+        world.pass_time(10)
+        world.turn(again=["a"])
+        world.states["h0"] = "draining"
+        world.turn()
+        world.states["h0"] = "active"
+    if end == "canceled":
+        world.turn()
+        world.turn(cancel=["a"])
+    else:
+        world.turn()
+        world.pass_time(100)
+        world.turn()
+    attempts = world.state().jobs["a"].attempts
+    assert world.state().jobs["a"].phase == end
+    gone = world.jobs.pop("a")
+    world.pass_time(29 * 86_400, 86_400)
+    world.turn()
+    assert list(world.state().jobs) == ["a"]
+    world.pass_time(2 * 86_400, 86_400)
+    world.turn()
+    assert world.state().jobs == {}
+    assert world.state().owners["x"]["accelerator_hours"] > 0
+    world.jobs["a"] = gone
+    turn = world.turn()
+    assert world.running_now() == {"a": ["h0"]}, lines(turn)
+    record = world.state().jobs["a"]
+    assert (record.attempts, record.losses, record.ended) == (attempts + 1, 0, [])
+
+
 def test_a_lost_record_takes_up_what_runs_and_a_stray_is_stopped(make: Any) -> None:
     world = make({"a": {"work_accelerator_hours": 1.0}})
     world.turn()
@@ -328,3 +375,4 @@ def test_a_damaged_record_stops_everything(make: Any) -> None:
     with pytest.raises(InputError, match="damaged"):
         world.turn()
     assert world.starts == []
+    world.record.unlink()

@@ -284,8 +284,10 @@ def _alone(place: Place, doing: str) -> AbstractContextManager[None]:
 
 def _prepare(place: Place) -> None:
     for directory in (place.state_dir, place.work_dir, place.log_dir):
-        if not os.path.isdir(directory):
-            Directory(directory, mode=0o755).make()
+        # Whoever jobs run as has to get there, whatever the umask of the run.
+        for path in (os.path.dirname(directory), directory):
+            if not os.path.isdir(path):
+                Directory(path, mode=0o755).make()
     write_atomically(place.hook, units.HOOK.encode("ascii"), mode=0o755)
 
 

@@ -250,7 +250,7 @@ def _next_phase(record: Record, order: Order | None, end: _End, attempt: Attempt
         record.phase, record.finished_at, record.late = DONE, round(end.at, 3), ""
         return
     if end.kind == CANCELED or attempt.cancel:
-        record.phase, record.reason = CANCELED, "canceled"
+        record.phase, record.reason, record.finished_at = CANCELED, "canceled", round(end.at, 3)
         return
     if end.kind == PREEMPTED:
         record.preemptions += 1

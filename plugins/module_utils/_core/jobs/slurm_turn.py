@@ -31,6 +31,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.tur
     Turn,
     accepted,
     alone,
+    forget,
     keep,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.words import late_words
@@ -90,6 +91,7 @@ def _turn(path: str, given: Given, cluster: Cluster, now: float, dry: bool) -> T
     changes = observe(state, orders, seen, now=now, lease_margin_seconds=0.0, shared=True)
     turn = Turn(state, orders, refused, changes, Decision(), bool(changes.lines), now)
     acting = _Acting(turn, given, cluster, queue, path, dry)
+    forget(state, given.orders, now)
     acting.save()
     if given.schedule is not None:
         acting.act()

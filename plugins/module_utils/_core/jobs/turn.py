@@ -101,13 +101,14 @@ def take_turn(path: str, given: Given, *, now: float, dry: bool = False) -> Turn
     """
     with alone(path, dry=dry):
         state, orders, refused = accepted(path, given, now)
+        _number_after(state, given.seen)
         changes = observe(
             state, orders, given.seen, now=now, lease_margin_seconds=given.lease_margin_seconds, shared=given.shared
         )
         decision = Decision()
         if given.schedule is not None:
             decision = _decide(state, orders, changes, given, now)
-        _forget(state, given.orders, now)
+        forget(state, given.orders, now)
         if not dry:
             keep(path, state)
     changed = bool(changes.lines or decision.lines or decision.starts or decision.stops)
@@ -173,12 +174,22 @@ def _decide(state: State, orders: Mapping[str, Order], changes: Changes, given: 
     return decide(state, situation)
 
 
-def _forget(state: State, asked: Mapping[str, Order], now: float) -> None:
+def _number_after(state: State, seen: Seen) -> None:
+    """A job of a name that was forgotten: hosts still know the attempts of its namesake, and take no lower number."""
+    for name, record in state.jobs.items():
+        if record.attempts or record.current is not None:
+            continue
+        known = [units[name] for units in seen.values() if name in units]
+        if not any(unit.active for unit in known):
+            record.attempts = max((max(unit.attempt, unit.closed) for unit in known), default=0)
+
+
+def forget(state: State, asked: Mapping[str, Order], now: float) -> None:
     """Jobs that are over and asked for no more go after a month; what their owners used stays."""
     for name, record in sorted(state.jobs.items()):
         unwanted = name not in asked and record.current is None
         old = record.over and now - (record.finished_at or now) > KEPT_SECONDS
-        if unwanted and (old or (record.phase == WAITING and not record.attempts)):
+        if unwanted and (old or (record.phase == WAITING and not record.ended)):
             del state.jobs[name]
 
 

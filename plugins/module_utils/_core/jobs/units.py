@@ -58,8 +58,8 @@ exit 0
 class Place:
     """Where things are on the host, and what all jobs share."""
 
-    state_dir: str = "/var/lib/modelops/jobs"
-    work_dir: str = "/var/lib/modelops/work"
+    state_dir: str = "/var/lib/modelops-jobs/state"
+    work_dir: str = "/var/lib/modelops-jobs/work"
     log_dir: str = "/var/log/modelops/jobs"
     slice: str = "modelops_jobs.slice"
     user: str = "modelops-jobs"

@@ -1,0 +1,99 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real Slurm on the lab of lab_day.py: slurmctld on the gateway, slurmd on the hosts."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from day_world import EACH, HOSTS
+from rig import Rig
+
+CONTROLLER = "lab-gw1"
+INSTALL = """
+set -e
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq && apt-get install -qq -y --no-install-recommends {packages} munge >/dev/null
+mkdir -p /var/spool/slurmctld /var/spool/slurmd /var/log/slurm
+chown slurm /var/spool/slurmctld /var/log/slurm
+id research >/dev/null 2>&1 || useradd --system --uid 990 --create-home research
+echo {key} | base64 -d > /etc/munge/munge.key && chown munge /etc/munge/munge.key && chmod 0400 /etc/munge/munge.key
+echo {conf} | base64 -d > /etc/slurm/slurm.conf
+printf 'NodeName={nodes} Name=gpu File=/dev/card[0-{last}]\\n' > /etc/slurm/gres.conf
+systemctl restart munge {services}
+"""
+# A node counts as lost after half a minute, for a day of minutes; the default is five.
+CONF = """\
+ClusterName=lab
+SlurmctldHost={controller}({address})
+SlurmUser=slurm
+StateSaveLocation=/var/spool/slurmctld
+SlurmdSpoolDir=/var/spool/slurmd
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SchedulerParameters=bf_interval=2,sched_interval=2
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+GresTypes=gpu
+MinJobAge=3600
+KillWait=5
+MessageTimeout=30
+SlurmdTimeout=30
+ReturnToService=2
+{nodes}
+PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:8
+"""
+NODE = "NodeName={name} NodeAddr={address} CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 Gres=gpu:{each} State=UNKNOWN"
+CARDS = "for n in $(seq 0 {last}); do touch /dev/card$n; done"
+
+
+class Slurm:
+    """Slurm of one lab."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+
+    def address(self, host: str) -> str:
+        return (self.rig.directory / f"{host.replace('lab-', '')}.address").read_text().strip()
+
+    def install(self) -> None:
+        nodes = "\n".join(NODE.format(name=name, address=self.address(name), each=EACH) for name in HOSTS)
+        conf = CONF.format(controller=CONTROLLER, address=self.address(CONTROLLER), nodes=nodes)
+        key = base64.b64encode(bytes(range(256)) * 4).decode()
+        for host in (*HOSTS, CONTROLLER):
+            served = host in HOSTS
+            script = INSTALL.format(
+                packages="slurmd slurm-client" if served else "slurmctld slurm-client",
+                services="slurmd" if served else "slurmctld",
+                key=key,
+                conf=base64.b64encode(conf.encode()).decode(),
+                nodes=",".join(HOSTS),
+                last=EACH - 1,
+            )
+            self.rig.sh(host, CARDS.format(last=EACH - 1) if served else "true")
+            self.rig.sh(host, script, seconds=600)
+        self.rig.wait(
+            CONTROLLER, f"test $(sinfo --noheader --Node --states=idle | wc -l) -eq {len(HOSTS)}", seconds=120
+        )
+
+    def variables(self) -> dict[str, Any]:
+        return {
+            "modelops_job_backend": "slurm",
+            "modelops_slurm_host": CONTROLLER,
+            "modelops_job_owners": {"vision": {"user": "research"}, "speech": {"user": "research"}},
+        }
+
+    def host_is_back(self, host: str) -> None:
+        """What the accelerators' driver does at boot; the rest is systemd's and Slurm's."""
+        self.rig.sh(host, CARDS.format(last=EACH - 1) + "; systemctl restart slurmd")
+
+    def held(self, up: Sequence[str]) -> tuple[list[tuple[str, int]], list[str]]:
+        """Accelerators of running jobs by host, all of a reserved node's that any job holds, and the jobs' names."""
+        found = json.loads(self.rig.sh(CONTROLLER, "squeue --json --states=running"))["jobs"]
+        own = [one for one in found if one["nodes"] in up]
+        held = [(str(one["nodes"]), index) for one in own for index in range(EACH)]
+        return sorted(set(held)), [str(one["name"]) for one in own]

@@ -154,6 +154,10 @@ refused:
   description: Jobs that cannot run as they are asked for, with why.
   returned: success
   type: dict
+figures:
+  description: The record as metrics in Prometheus' text format, for node_exporter's textfile collector.
+  returned: success
+  type: str
 counts:
   description: Jobs by phase, and how many will be late.
   returned: success

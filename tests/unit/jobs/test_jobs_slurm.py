@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,14 @@ def test_what_is_no_queue_is_one_message(text: str) -> None:
 def test_how_an_attempt_ended(state: str, stopping: str, asked: bool, ended: str | None) -> None:
     queue = slurm.parse_queue(said({**RUNNING, "job_state": state, "end_time": 1795767900}))
     jobs = State(jobs={"a": Record("a", "x", current=attempt(stopping=stopping))})
-    unit = slurm.units_of(jobs, queue, {"a": 0.25})["a"]
+    unit = slurm.units_of(jobs, queue, {"a": 0.25}, {})["a"]
     assert (unit.active, unit.asked, unit.progress) == (False, asked, 0.25)
     assert (unit.ended or {}).get("result") == ended
 
 
 def test_what_was_seen_and_is_forgotten_counts_as_lost_and_what_was_never_there_as_not_submitted() -> None:
     jobs = State(jobs={"a": Record("a", "x", current=attempt(seen_at=1.0)), "b": Record("b", "x", current=attempt())})
-    found = slurm.units_of(jobs, {}, {})
+    found = slurm.units_of(jobs, {}, {}, {})
     assert list(found) == ["a"]
     assert (found["a"].active, found["a"].ended) == (False, None)
 
@@ -176,6 +177,25 @@ def test_a_month_later_a_job_that_is_asked_for_no_more_is_forgotten(tmp_path: Pa
     found = read_state(path)
     assert sorted(found.jobs) == ["kept"]
     assert found.owners == state.owners
+
+
+def test_a_job_that_writes_is_not_stalled_however_long_it_runs(tmp_path: Path) -> None:
+    path, begun = str(tmp_path / "jobs.json"), float(RUNNING["start_time"])
+    orders = parse_orders({"a": {"work_accelerator_hours": 99, "command": ["true"], "stalled_after_seconds": 600}})
+    write_state(path, State(jobs={"a": Record("a", "x", phase="running", attempts=3, current=attempt())}))
+    host = Host("n1", accelerator_type="h100-80gb", accelerator_count=4)
+    given = Given(orders=orders, hosts=[host], planned=[], running=[], seen={})
+    cluster = Cluster(str(tmp_path / "work"), run=lambda *_words, **_options: (0, said(RUNNING)))
+    work = tmp_path / "work" / "a"
+    work.mkdir(parents=True)
+    log = work / "output.log"
+    log.write_text("step 1")
+    for written, now, stalled in ((begun + 7000, begun + 7200, False), (begun + 7000, begun + 7700, True)):
+        os.utime(log, (written, written))
+        slurm_turn(path, given, cluster, now=now)
+        current = read_state(path).jobs["a"].current
+        assert current is not None
+        assert current.stalled is stalled
 
 
 def test_slurm_down_says_which_command_failed_and_what_to_do() -> None:

@@ -319,6 +319,31 @@ def test_a_stalled_job_is_named(make: Any) -> None:
     assert "STALLED a on h0: no progress and no output any more" in lines(world.turn())
 
 
+def test_the_figures_say_who_will_be_late_or_shows_no_life_and_who_used_what(make: Any) -> None:
+    late = {"accelerators": 4, "work_accelerator_hours": 0.4, "deadline": _moment(START + 300), "owner": "x"}
+    world = make({"late": late, "quiet": {"accelerators": 4, "stalled_after_seconds": 60, "owner": "y"}, "over": late})
+    world.turn(cancel=["over"])
+    world.pass_time(20)
+    world.now += 70
+    os.utime(f"{world.place('h1').work('quiet')}/progress", (START, START))
+    text = world.turn().report({}, [])["figures"]
+    found = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert found == {
+        "modelops_jobs_turn_seconds": repr(world.now),
+        **{f'modelops_jobs{{phase="{phase}"}}': "0.0" for phase in ("waiting", "done", "failed")},
+        'modelops_jobs{phase="running"}': "2.0",
+        'modelops_jobs{phase="canceled"}': "1.0",
+        'modelops_job_late{name="late",owner="x"}': "1.0",
+        'modelops_job_late{name="quiet",owner="y"}': "0.0",
+        'modelops_job_deadline_seconds{name="late",owner="x"}': repr(START + 300),
+        'modelops_job_stalled{host="h0",name="late",owner="x"}': "0.0",
+        'modelops_job_stalled{host="h1",name="quiet",owner="y"}': "1.0",
+        'modelops_job_share{name="late",owner="x"}': found['modelops_job_share{name="late",owner="x"}'],
+        'modelops_job_share{name="quiet",owner="y"}': found['modelops_job_share{name="quiet",owner="y"}'],
+    }
+    assert 0 < float(found['modelops_job_share{name="late",owner="x"}']) < 1
+
+
 def test_jobs_that_will_be_late_are_named_before_they_are(make: Any) -> None:
     world = make({"a": {"accelerators": 4, "work_accelerator_hours": 0.4, "deadline": _moment(START + 120)}}, hosts=1)
     turn = world.turn()

@@ -13,7 +13,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 STEP_SECONDS = 15
-LABELS = ("severity", "host", "model", "slot", "accelerator", "mountpoint", "device", "path", "window", "quantile")
+LABELS = (
+    "severity",
+    "host",
+    "model",
+    "slot",
+    "accelerator",
+    "mountpoint",
+    "device",
+    "path",
+    "window",
+    "quantile",
+    "name",
+    "owner",
+)
 MODELS: dict[str, Any] = {
     "chat": {"slo": {"ttft_seconds": 1.0, "inter_token_seconds": 0.1}},
     "code": {},
@@ -675,7 +688,43 @@ BURNS = [
     ),
 ]
 
-CASES = [*SERVERS, *GATEWAY, *HOSTS, *ACCELERATORS, *PLANNING, *OWN, *BURNS]
+JOB = 'name="tune", owner="research"'
+TUNE = {"severity": "ticket", "name": "tune", "owner": "research"}
+
+
+def job(late: str, *, deadline: str = f"{6 * 3600}x80") -> dict[str, str]:
+    return {f"modelops_job_late{{{JOB}}}": late, f"modelops_job_deadline_seconds{{{JOB}}}": deadline}
+
+
+def turns(moments: str, *, running: str = "2x200") -> dict[str, str]:
+    return {"modelops_jobs_turn_seconds": moments, 'modelops_jobs{phase="running"}': running}
+
+
+BATCH = [
+    Case("JobLate", "named six hours before its deadline", job("1x80"), [TUNE], "15m"),
+    Case("JobLate", "its deadline has passed", job("1x80", deadline="60x80"), [TUNE], "15m"),
+    Case("JobLate", "on time again at the next turn", job("1x30 0x50"), [], "15m"),
+    Case("JobLate", "it has no deadline to miss", {f"modelops_job_late{{{JOB}}}": "1x80"}, [], "15m"),
+    Case("JobLate", "on time", job("0x80"), [], "15m"),
+    Case(
+        "JobStalled",
+        "no output and no progress",
+        {f'modelops_job_stalled{{{JOB}, host="h1"}}': "1x40"},
+        [TUNE | {"host": "h1"}],
+    ),
+    Case("JobStalled", "it writes again", {f'modelops_job_stalled{{{JOB}, host="h1"}}': "1x10 0x40"}),
+    Case("JobTurnMissing", "no turn for half an hour", turns("0x200"), [{"severity": "ticket"}], "35m"),
+    Case(
+        "JobTurnMissing",
+        "a turn every five minutes",
+        turns("0x20 300x20 600x20 900x20 1200x20 1500x20 1800x60"),
+        [],
+        "35m",
+    ),
+    Case("JobTurnMissing", "no job waits or runs", turns("0x200", running="0x200"), [], "35m"),
+]
+
+CASES = [*SERVERS, *GATEWAY, *HOSTS, *ACCELERATORS, *PLANNING, *BATCH, *OWN, *BURNS]
 
 
 def promtool_test(cases: list[Case], rule_file: str) -> dict[str, Any]:

@@ -235,7 +235,7 @@ def _report(place: Place, name: str, up: bool) -> dict[str, Any]:
         "ended": ended if ended.get("attempt") == attempt and not up else None,
         "asked": _number(f"{directory}/asked") == attempt,
         "progress": read_share(f"{work}/progress"),
-        "touched_at": max((_modified(path) for path in (place.log(name), f"{work}/progress")), default=0.0) or None,
+        "touched_at": last_touched(place.log(name), f"{work}/progress"),
         "closed": int(_number(f"{directory}/closed") or 0),
     }
 
@@ -269,6 +269,11 @@ def read_share(path: str) -> float | None:
     """NaN compares false, so that it is no share either."""
     value = _number(path)
     return value if value is not None and 0 <= value <= 1 else None
+
+
+def last_touched(*paths: str) -> float | None:
+    """When the youngest of these files was written to; ``None`` where there is none."""
+    return max(map(_modified, paths)) or None
 
 
 def _modified(path: str) -> float:

@@ -34,6 +34,7 @@ OURS = re.compile(r"modelops ([0-9]{1,9})")
 # Where an attempt is, in the record: Slurm moves it between nodes as it likes.
 HOST = "slurm"
 RESERVATION = "modelops_serving"
+OUTPUT = "output.log"
 PENDING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD", "REQUEUE_FED"})
 ACTIVE = PENDING | {
     "RUNNING",
@@ -137,21 +138,31 @@ def _status(value: Any) -> int:
     return (int(value) >> 8) or (int(value) & 0x7F)
 
 
-def units_of(state: State, queue: Mapping[str, QueuedJob], progress: Mapping[str, float | None]) -> dict[str, Unit]:
-    """What Slurm says as units of one host, so that record and accounts are kept as for any other."""
+def units_of(
+    state: State,
+    queue: Mapping[str, QueuedJob],
+    progress: Mapping[str, float | None],
+    touched: Mapping[str, float | None],
+) -> dict[str, Unit]:
+    """What Slurm says as units of one host, so that record and accounts are kept as for any other.
+
+    Args:
+        progress: by job the share that it says is done and safe.
+        touched: by job when it last wrote output or progress.
+    """
     found = {}
     for name, record in state.jobs.items():
         attempt, job = record.current, queue.get(name)
         if attempt is None:
             continue
         if job is not None and job.attempt >= attempt.number:
-            found[name] = _unit(job, attempt, progress.get(name))
+            found[name] = _unit(job, attempt, progress.get(name), touched.get(name))
         elif attempt.seen_at is not None:  # it was there, and Slurm has forgotten how it ended
             found[name] = Unit(HOST, name, attempt.number, active=False, progress=progress.get(name))
     return found
 
 
-def _unit(job: QueuedJob, attempt: Attempt, progress: float | None) -> Unit:
+def _unit(job: QueuedJob, attempt: Attempt, progress: float | None, touched_at: float | None) -> Unit:
     asked = bool(attempt.stopping) or job.state in TAKEN_AWAY
     in_time = job.state == "COMPLETED"
     ended = {
@@ -169,6 +180,7 @@ def _unit(job: QueuedJob, attempt: Attempt, progress: float | None) -> Unit:
         ended=None if job.active or job.state in NODE_LOST else ended,
         asked=asked,
         progress=progress,
+        touched_at=touched_at,
     )
 
 
@@ -191,7 +203,7 @@ def submission(
         f"--job-name={PREFIX}{job.name}",
         f"--comment=modelops {attempt.number}",
         f"--chdir={work}",
-        f"--output={work}/output.log",
+        f"--output={work}/{OUTPUT}",
         f"--gres=gpu:{count}",
         "--nodes=1",
         f"--time={minutes}",

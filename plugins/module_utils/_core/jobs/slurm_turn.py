@@ -23,7 +23,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.decide import Decision
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.host import read_share
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.host import last_touched, read_share
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import left_share, observe
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import Order, Owner
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Record
@@ -86,8 +86,10 @@ def slurm_turn(path: str, given: Given, cluster: Cluster, *, now: float, dry: bo
 def _turn(path: str, given: Given, cluster: Cluster, now: float, dry: bool) -> Turn:
     queue = slurm.parse_queue(cluster.ask(["squeue", "--json", "--states=all"]))
     state, orders, refused = accepted(path, given, now)
-    progress = {name: read_share(f"{cluster.work_dir}/{name}/progress") for name in state.jobs}
-    seen = {slurm.HOST: slurm.units_of(state, queue, progress)}
+    works = {name: f"{cluster.work_dir}/{name}" for name in state.jobs}
+    progress = {name: read_share(f"{work}/progress") for name, work in works.items()}
+    touched = {name: last_touched(f"{work}/{slurm.OUTPUT}", f"{work}/progress") for name, work in works.items()}
+    seen = {slurm.HOST: slurm.units_of(state, queue, progress, touched)}
     changes = observe(state, orders, seen, now=now, lease_margin_seconds=0.0, shared=True)
     turn = Turn(state, orders, refused, changes, Decision(), bool(changes.lines), now)
     acting = _Acting(turn, given, cluster, queue, path, dry)

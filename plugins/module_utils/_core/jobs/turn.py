@@ -26,6 +26,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.dec
     decide,
     wishes_of,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.figures import jobs_text
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import (
     Changes,
@@ -84,6 +85,7 @@ class Turn:
             "closed": self.changes.closed,
             "refused": dict(self.refused),
             "counts": counts(self.state),
+            "figures": jobs_text(self.state, self.orders, self.now),
         }
 
 

@@ -13,6 +13,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.monitori
     accelerator_rules,
     host_rules,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.monitoring.job_rules import job_rules
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.monitoring.planning_rules import (
     own_rules,
     planning_rules,
@@ -35,6 +36,7 @@ def all_groups(settings: Settings) -> list[Group]:
         *host_rules(settings),
         *accelerator_rules(settings),
         *planning_rules(settings),
+        *job_rules(settings),
         *own_rules(settings),
     ]
 

@@ -84,6 +84,9 @@ class Settings:
     coverage_tolerance: float = 0.1
     coverage_minimum_samples: float = 50.0
     skill_minimum: float = -0.1
+    # Jobs. A turn at least twice in a lease (run_jobs_lease_seconds).
+    jobs_turn_max_age_seconds: float = 1800.0
+    job_late_hold_seconds: float = 600.0
     # Certificates and monitoring itself.
     certificate_page_days: float = 3.0
     certificate_ticket_share: float = 1.0 / 3.0

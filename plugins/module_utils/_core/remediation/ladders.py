@@ -114,6 +114,13 @@ LADDERS: Mapping[str, Ladder] = {
     "ForecastQualityLow": Ladder(
         FLEET, person="Demand changed its ways; what is observed carries the plan meanwhile. Look at the backtest", harm=15
     ),
+    "JobLate": Ladder(
+        FLEET, person="More accelerators, a later deadline or a lower weight of others is not remediation's to choose", harm=12
+    ),
+    "JobStalled": Ladder(
+        FLEET, person="A job may be silent and well; only its owner can tell whether to cancel it and what that loses", harm=14
+    ),
+    "JobTurnMissing": Ladder(FLEET, person="Whoever takes the turns of run_jobs has stopped, or they fail: look at its last run", harm=25),
     "CertificateExpiresSoon": Ladder(FLEET, person="Renew the certificate and put it in place", harm=35),
     "MonitoringSilent": Ladder(FLEET, person="Nobody watches the fleet: bring the monitoring back", harm=60, stale=True),
     "PrometheusDown": Ladder(FLEET, person="Nothing is measured: its service should have come back by itself", harm=60, stale=True),

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: job_units
-short_description: Start, stop and look at jobs as transient systemd units on one host
+short_description: Start, stop and look at jobs as systemd units on one host
 version_added: 0.1.0
 author:
   - The modelops.datacenter founders (@modelops)
 description:
   - Carries out on a host what M(modelops.datacenter.job_step) decided, and says what is known of every job there.
-  - A job is a transient unit in a slice of its own, run by an unprivileged user, confined, with limits on CPU and memory,
+  - A job is a unit of this boot, in a slice of its own, run by an unprivileged user, confined, with limits on CPU and memory,
     and in memory pressure ended before any replica. The unit's name is made of the job's, so that systemd itself keeps
     a second one from starting. How it ended is written down by systemd's last step of the unit.
   - A timer stops the unit when its lease runs out, whatever became of the controller.

@@ -81,15 +81,17 @@ class Systemd:
                 else:
                     self.ask_to_stop(unit[len(units.JOB_PREFIX) : -len(".service")])
             return 0, ""
-        unit = next(word[len("--unit=") :] for word in argv if word.startswith("--unit="))
-        if unit.startswith(units.LEASE_PREFIX):
-            self.timers[f"{unit}.timer"] = float(unit.rpartition(":")[2])
+        if argv[1] == "daemon-reload":
             return 0, ""
-        return self._start(unit[len(units.JOB_PREFIX) :])
+        if argv[1] == "start":
+            return self._start(argv[2][len(units.JOB_PREFIX) : -len(".service")])
+        unit = next(word[len("--unit=") :] for word in argv if word.startswith("--unit="))
+        self.timers[f"{unit}.timer"] = float(unit.rpartition(":")[2])
+        return 0, ""
 
     def _start(self, name: str) -> tuple[int, str]:
         if name in self.up:
-            return 1, "Unit was already loaded"
+            return 0, ""
         place = self.world.place(self.name)
         about = json.loads(Path(place.directory(name), "attempt.json").read_text())
         self.up[name] = Running(
@@ -162,7 +164,7 @@ class World:
     def place(self, name: str) -> units.Place:
         base = self.root / name
         work = self.root / "shared" if self.shared else base / "work"
-        return units.Place(f"{base}/jobs", str(work), f"{base}/log", user=ME)
+        return units.Place(f"{base}/jobs", str(work), f"{base}/log", user=ME, unit_dir=str(base))
 
     def maybe_killed(self) -> None:
         """Ends the run when its lives are used up."""

@@ -175,7 +175,10 @@ def _start(place: Place, one: Start, run: Run) -> None:
     }
     _write(place, one.name, "attempt.json", json.dumps(about, sort_keys=True) + "\n")
     _lease(one.name, one.lease_until, _timers(run), run)
-    code, output = run(units.start_command(one, place), timeout_seconds=COMMAND_SECONDS)
+    write_atomically(place.unit_file(one.name), units.unit_text(one, place).encode("utf-8"), mode=0o644)
+    code, output = run(["systemctl", "daemon-reload"], timeout_seconds=COMMAND_SECONDS)
+    if code == 0:
+        code, output = run(["systemctl", "start", units.job_unit(one.name)], timeout_seconds=COMMAND_SECONDS)
     if code != 0 and not _report(place, one.name, False)["ended"]:
         raise ModelOpsError(
             f"systemd did not start it (exit code {code}): {output}",

@@ -2,10 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This code is private to the collection: it may change in any release.
-"""A job as a transient systemd unit: names, properties, and the files that tell its story.
+"""A job as a systemd unit of this boot: names, properties, and the files that tell its story.
 
 The unit's name is made of the job's, so the service manager itself keeps a second one of the job
-from starting on a host. Each job has a directory of root's:
+from starting on a host. Its file lies in systemd's directory of this boot and goes with its last step.
+A transient unit would need none, but systemd 252 cannot read back what it writes of its ExecStop=+
+and ExecStopPost=+ (as ``ExecStopEx=``): the next daemon-reload, of whoever installs a service, and
+nobody learns any more how the job ends. Each job has a directory of root's:
 
     attempt.json   which attempt this is, written before its unit is started
     closed         attempts up to this number may not start here any more
@@ -37,7 +40,7 @@ JOB_PREFIX, LEASE_PREFIX = "modelops-job-", "modelops-lease-"
 STOP_MARGIN_SECONDS = 60
 HOOK = """\
 #!/bin/sh
-# Written by modelops.datacenter. $1: stopping | ended, $2: the job's directory, $3: the attempt.
+# Written by modelops.datacenter. $1: stopping | ended, $2: the job's directory, $3: the attempt, $4: the unit's file.
 # systemd runs ExecStop= also when a process ends by itself; then there is no main process any more.
 case $1 in
     stopping)
@@ -48,6 +51,7 @@ case $1 in
             "$3" "$SERVICE_RESULT" "$EXIT_CODE" "$EXIT_STATUS" "$(date +%s.%3N)" > "$2/ended.part"
         sync "$2/ended.part"
         mv "$2/ended.part" "$2/ended.json"
+        rm -f "$4"
         ;;
 esac
 exit 0
@@ -65,6 +69,7 @@ class Place:
     user: str = "modelops-jobs"
     protect_home: str = "read-only"
     writable: Sequence[str] = ()
+    unit_dir: str = "/run/systemd/system"
 
     @property
     def hook(self) -> str:
@@ -75,6 +80,9 @@ class Place:
 
     def work(self, name: str) -> str:
         return f"{self.work_dir}/{name}"
+
+    def unit_file(self, name: str) -> str:
+        return f"{self.unit_dir}/{job_unit(name)}"
 
     def log(self, name: str) -> str:
         return f"{self.log_dir}/{name}.log"
@@ -170,22 +178,33 @@ def environment(start: Start, place: Place) -> dict[str, str]:
     return {**start.environment, **told}
 
 
-def start_command(start: Start, place: Place) -> list[str]:
-    """``systemd-run`` with everything the job may and may not do."""
-    directory, log = place.directory(start.name), place.log(start.name)
-    hook = f"+/bin/sh {place.hook} %s {directory} {start.attempt}"
-    properties = [
+def unit_text(start: Start, place: Place) -> str:
+    """The unit's file, with everything the job may and may not do.
+
+    Raises:
+        InputError: a value that would end its line.
+    """
+    directory, log = _literal(place.directory(start.name)), _literal(place.log(start.name))
+    writable = " ".join(map(_literal, [place.work(start.name), *place.writable]))
+
+    def hook(what: str) -> str:
+        words = [_literal(place.hook), what, directory, str(start.attempt), _literal(place.unit_file(start.name))]
+        return f"+/bin/sh {' '.join(words)}"
+
+    service = [
         "Type=exec",
+        f"ExecStart=/bin/sh {directory}/run",
+        f"Slice={place.slice}",
         f"User={start.user or place.user}",
         f"EnvironmentFile={directory}/env",
-        *([f"EnvironmentFile={start.environment_file}"] if start.environment_file else []),
+        *([f"EnvironmentFile={_literal(start.environment_file)}"] if start.environment_file else []),
         f"StandardOutput=append:{log}",
         f"StandardError=append:{log}",
         "KillMode=mixed",
         f"KillSignal={start.signal}",
         f"TimeoutStopSec={max(1, round(start.grace_seconds))}",
-        f"ExecStop={hook % 'stopping'}",
-        f"ExecStopPost={hook % 'ended'}",
+        f"ExecStop={hook('stopping')}",
+        f"ExecStopPost={hook('ended')}",
         *([f"CPUQuota={max(1, round(100 * start.cpu_cores))}%"] if start.cpu_cores else []),
         *([f"MemoryMax={round(start.memory_gib * 2**30)}", "MemorySwapMax=0"] if start.memory_gib else []),
         # Where memory is short, a job goes before a replica does.
@@ -197,7 +216,7 @@ def start_command(start: Start, place: Place) -> list[str]:
         "NoNewPrivileges=yes",
         "CapabilityBoundingSet=",
         "ProtectSystem=strict",
-        f"ReadWritePaths={' '.join([place.work(start.name), *place.writable])}",
+        f"ReadWritePaths={writable}",
         f"ProtectHome={place.protect_home}",
         "PrivateTmp=yes",
         "TemporaryFileSystem=/dev/shm:mode=1777,nosuid,nodev,size=50%",
@@ -212,8 +231,16 @@ def start_command(start: Start, place: Place) -> list[str]:
         "SystemCallArchitectures=native",
         "UMask=0027",
     ]
-    return [
-        "systemd-run", "--quiet", "--collect", f"--unit={JOB_PREFIX}{start.name}", f"--slice={place.slice}",
-        f"--description=Job {start.name}, attempt {start.attempt}",
-        *[f"--property={one}" for one in properties], "/bin/sh", f"{directory}/run",
-    ]  # fmt: skip
+    unit = [f"Description=Job {start.name}, attempt {start.attempt}", "CollectMode=inactive-or-failed"]
+    lines = ["# Written by modelops.datacenter; gone when the job has ended.", "[Unit]", *unit, "[Service]", *service]
+    for line in lines:
+        if not line.isprintable():
+            raise InputError(
+                f"{line.partition('=')[0]} holds a character that no unit may have", where=f"job {start.name}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _literal(path: str) -> str:
+    """Not a specifier of systemd's."""
+    return path.replace("%", "%%")

@@ -7,9 +7,15 @@
 
 One server with one slot on loopback. Its profile is measured before and after each load, one request after the
 other: seconds = base + prefill x tokens in + step x (tokens out - 1), by least absolute errors over both. Between
-the two, Poisson arrivals at that load; then the very same arrivals and lengths go through the simulator. Of 3 rounds
-a load, the figures are those of all rounds together. Needs a quiet machine, which the file tells by the
-processor time that others took; takes about seven minutes. Goal: P50 and P95 within 15 % at each load.
+the two, Poisson arrivals at that load; then the very same arrivals and lengths go through the simulator. Requests of
+one size do not all take the same time: each gets the ratio of measured to fitted seconds of one that met no other, drawn
+anew. Of 3 rounds a load, the figures are those of all rounds together. Needs a quiet machine, which the
+file tells by the processor time that others took; takes about seven minutes. Goal: P50 and P95 within 15 % at each load.
+
+    .venv/bin/python tests/benchmarks/simulation/calibration.py --again    what was measured last (.cache), evaluated anew
+    .venv/bin/python tests/benchmarks/simulation/calibration.py --why      what an error of the profile makes of the response
+
+The last needs no server and no quiet machine: it simulates with the profile that was found, and with small errors in it.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ import argparse
 import contextlib
 import json
 import os
+import pickle
 import platform
 import resource
 import sys
@@ -48,6 +55,7 @@ ROUNDS = 3
 ROUND_SECONDS = 25.0
 MEASURED = 40  # requests before and after each round
 WITHIN = 0.15
+KEPT = Path(__file__).resolve().parents[3] / ".cache" / "calibration.pickle"  # of the last run on this machine
 TOKENS_IN, TOKENS_OUT = (16, 256), (16, 192)
 TOKENS_KNOWN = 200  # of the model's words, to make prompts of
 SIZE = {"LAYERS": 4, "WIDTH": 256, "FEED_FORWARD": 704, "HEADS": 4, "KEY_VALUE_HEADS": 2, "HEAD_SIZE": 64}
@@ -138,19 +146,29 @@ def loaded(port: int, arrivals: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarr
     return found, sent
 
 
-def simulated(profile: Profile, arrivals: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    station = Station(
-        profile, Requests(arrivals, sizes[:, 0].astype(float), sizes[:, 1].astype(float)), ready=1, start=0.0
-    )
+def ratios(profile: Profile, samples: list[Sample]) -> np.ndarray:
+    """Measured over fitted seconds of requests that met no other."""
+    sizes = np.concatenate([sizes for sizes, _seconds in samples])
+    seconds = np.concatenate([seconds for _sizes, seconds in samples])
+    return seconds / (profile.prefill_seconds(sizes[:, 0]) + (sizes[:, 1] - 1.0) * profile.step_seconds[0])
+
+
+def simulated(profile: Profile, arrivals: np.ndarray, sizes: np.ndarray, scatter: np.ndarray) -> np.ndarray:
+    """``scatter``: ratios, of which each request gets one: it has so many times the tokens to work on, in and out."""
+    drawn = np.random.default_rng(12).choice(scatter, size=len(sizes))
+    into, out = sizes[:, 0] * drawn, 1.0 + (sizes[:, 1] - 1.0) * drawn
+    station = Station(profile, Requests(arrivals, into, out), ready=1, start=0.0)
     station.run_until(float(arrivals[-1]) + 3600.0)
     return np.asarray(station.finish) - arrivals
 
 
-def measured(port: int, rounds: int) -> tuple[dict[float, list[np.ndarray]], list[Profile]]:
-    """By load, the seconds of each request: what the server took, and what the simulator says; and the profiles."""
+Round = dict[str, Any]
+
+
+def measured(port: int, rounds: int) -> list[Round]:
+    """Of each round its load, when what was sent, how long it took, and the requests that met no other around it."""
     random = np.random.default_rng(11)
-    pairs: dict[float, list[np.ndarray]] = {load: [] for load in LOADS}
-    profiles = []
+    found = []
     for size in lengths(random, 10):
         ask(port, random, size)
     before = one_by_one(port, random)
@@ -161,11 +179,64 @@ def measured(port: int, rounds: int) -> tuple[dict[float, list[np.ndarray]], lis
         sizes = lengths(random, len(arrivals))
         real, sent = loaded(port, arrivals, sizes)
         after = one_by_one(port, random)
-        profiles.append(fitted([before, after]))
-        pairs[load].append(np.column_stack([real, simulated(profiles[-1], sent, sizes)]))
+        found.append({"load": load, "alone": [before, after], "sizes": sizes, "sent": sent, "real": real})
         before = after
         print(f"load {load:.0%}: {len(arrivals)} requests, full rate {full:.2f}/s", flush=True)
-    return pairs, profiles
+    return found
+
+
+def evaluated(rounds: list[Round]) -> dict[str, Any]:
+    """Profiles and rows of the result."""
+    pairs: dict[float, list[np.ndarray]] = {load: [] for load in LOADS}
+    profiles, scatters = [], []
+    for one in rounds:
+        profiles.append(fitted(one["alone"]))
+        scatters.append(ratios(profiles[-1], one["alone"]))
+        model = simulated(profiles[-1], one["sent"], one["sizes"], scatters[-1])
+        pairs[one["load"]].append(np.column_stack([one["real"], model]))
+    rows = [compared(load, known) for load, known in pairs.items()]
+    return {
+        "profiles": {
+            "base_seconds": _range([one.prefill_base_seconds for one in profiles]),
+            "prefill_seconds_per_token": _range([one.prefill_seconds_per_token for one in profiles]),
+            "step_seconds": _range([one.step_seconds[0] for one in profiles]),
+            "scatter": _range([float(np.std(one)) for one in scatters]),
+        },
+        "goal": WITHIN,
+        "goal_met": all(abs(row[f"p{percentile}_error"]) <= WITHIN for row in rows for percentile in (50, 95)),
+        "loads": rows,
+    }
+
+
+def why(profiles: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """By load, by how much P50 and P95 grow when the profile errs: :data:`ERRORS`, simulated with many requests."""
+    base, prefill, step = (
+        profiles[key]["median"] for key in ("base_seconds", "prefill_seconds_per_token", "step_seconds")
+    )
+    profile = Profile((step,), prefill_base_seconds=base, prefill_seconds_per_token=prefill)
+    full = profile.requests_per_second(sum(TOKENS_IN) / 2.0, sum(TOKENS_OUT) / 2.0)
+    random = np.random.default_rng(13)
+    sizes, gaps = lengths(random, MANY), random.exponential(1.0 / full, MANY)
+    rows = []
+    for load in LOADS:
+        found = {
+            words: np.percentile(simulated(profile, np.cumsum(gaps / load), sizes, scatter(random)), (50, 95))
+            for words, scatter in ERRORS.items()
+        }
+        as_found = found.pop("as found")
+        rows.append(
+            {"load": load, **{words: np.round(one / as_found - 1.0, 3).tolist() for words, one in found.items()}}
+        )
+    return rows
+
+
+MANY = 20_000
+ERRORS = {
+    "as found": lambda random: np.ones(1),
+    "3 % slower": lambda random: np.full(1, 1.03),
+    "5 % slower": lambda random: np.full(1, 1.05),
+    "requests of one size scatter by 20 %": lambda random: np.exp(random.normal(0.0, 0.2, MANY)),
+}
 
 
 def compared(load: float, rounds: list[np.ndarray]) -> dict[str, Any]:
@@ -192,32 +263,42 @@ def processor_times() -> tuple[float, ...]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--again", action="store_true")
+    parser.add_argument("--why", action="store_true")
     asked = parser.parse_args()
+    path = Path(__file__).with_suffix(".json")
+    if asked.why:
+        result = json.loads(path.read_text())
+        result["why"] = why(result["profiles"])
+    elif asked.again:
+        circumstances, rounds = pickle.loads(KEPT.read_bytes())
+        result = {**circumstances, **evaluated(rounds)}
+    else:
+        circumstances, rounds = _run(asked.rounds)
+        KEPT.parent.mkdir(exist_ok=True)
+        KEPT.write_bytes(pickle.dumps((circumstances, rounds)))
+        result = {**circumstances, **evaluated(rounds)}
+    print(json.dumps(result, indent=1))
+    path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _run(rounds: int) -> tuple[dict[str, Any], list[Round]]:
+    """The circumstances, and what was measured."""
     with tempfile.TemporaryDirectory() as folder:
         ticks, own = processor_times(), time.process_time()
         with served(Path(folder)) as server:
-            pairs, profiles = measured(server.port, asked.rounds)
+            found = measured(server.port, rounds)
         of_server = resource.getrusage(resource.RUSAGE_CHILDREN)
         own = time.process_time() - own + of_server.ru_utime + of_server.ru_stime
         others = others_share(ticks, processor_times(), own)
-    rows = [compared(load, rounds) for load, rounds in pairs.items()]
-    result = {
+    circumstances = {
         "date": datetime.now(tz=timezone.utc).strftime("%Y-%m-%d"),
         "versions": {"python": platform.python_version(), "xllamacpp": version("xllamacpp")},
         "processor_share_of_others": round(others, 3),
         "load_average": round(os.getloadavg()[2], 1),
-        "rounds": asked.rounds,
-        "profiles": {
-            "base_seconds": _range([one.prefill_base_seconds for one in profiles]),
-            "prefill_seconds_per_token": _range([one.prefill_seconds_per_token for one in profiles]),
-            "step_seconds": _range([one.step_seconds[0] for one in profiles]),
-        },
-        "goal": WITHIN,
-        "goal_met": all(abs(row[f"p{percentile}_error"]) <= WITHIN for row in rows for percentile in (50, 95)),
-        "loads": rows,
+        "rounds": rounds,
     }
-    print(json.dumps(result, indent=1))
-    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+    return circumstances, found
 
 
 def _range(values: list[float]) -> dict[str, float]:

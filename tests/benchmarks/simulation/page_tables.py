@@ -206,4 +206,37 @@ def calibration(found: Mapping[str, Any]) -> list[str]:
             for p in (50, 95)
         ]
         lines.append(f"| {one['load']:.0%} | {one['requests']} | {pairs[0]} | {pairs[1]} |")
+    return lines + _why(found)
+
+
+def _why(found: Mapping[str, Any]) -> list[str]:
+    """What small errors of the profile make of the response."""
+    rows = found.get("why", [])
+    if not rows:
+        return []
+    errors = [key for key in rows[0] if key != "load"]
+    step = found["profiles"]["step_seconds"]
+    lines = [
+        "",
+        "What an error of the profile makes of the response, simulated with the profile that was found (`calibration.py --why`)."
+        " Near full load the response says less of the simulator than of a few percent of the server's speed, and the seconds"
+        f" of a token, found anew around each round, went from {1000.0 * step['least']:.2g} to {1000.0 * step['most']:.2g} ms.",
+    ]
+    if "scatter" not in found["profiles"]:
+        lines += [
+            "",
+            "In these figures all requests of one size take the same time in the simulator. Since then each has the scatter of"
+            " those that met no other; that was not measured yet.",
+        ]
+    lines += [
+        "",
+        "| load | " + " | ".join(f"{words}: P50 | P95" for words in errors) + " |",
+        "| ---: | " + " | ".join("---: | ---:" for _words in errors) + " |",
+    ]
+    lines += [
+        f"| {row['load']:.0%} | "
+        + " | ".join(f"{row[words][0]:+.1%} | {row[words][1]:+.1%}" for words in errors)
+        + " |"
+        for row in rows
+    ]
     return lines

@@ -29,7 +29,7 @@ from typing import Any
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from contenders import CONTENDERS, EVALUATIONS, FRONTIER, LIMIT, PUBLISHED
+from contenders import CONTENDERS, EVALUATIONS, FRONTIER, PUBLISHED
 from traffic_world import DEADLINE, ITL, JUDGED, SHAPES, SIZES, STARTUP, TTFT, TUNING, World, run
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.simulation.measures import over_seeds
@@ -187,9 +187,8 @@ def main() -> None:
     for name in CONTENDERS:
         if name not in SLOW:
             settle(name)
-    for name in ("modelops", LIMIT):
-        for value in FRONTIER:
-            row("frontier", name, {**tuned[name], "share": value}, STARTUP)
+            for share in FRONTIER.get(name, ()):
+                row("frontier", name, {**tuned[name], "share": share}, STARTUP)
     for startup in STARTUPS[:2]:
         row("startups", "modelops", tuned["modelops"], startup)
     for name in SLOW:

@@ -70,7 +70,7 @@ def test_flat_demand_is_better_served_by_a_fixed_fleet(tmp_path: Path) -> None:
     assert not page.exists()
     found = fleet_simulation.execute(asked, False, False)
     assert found["fidelity"] == "fluid"
-    assert found["verdict"][0].startswith("On this demand a fixed fleet is the better choice")
+    assert found["verdict"][0].startswith("On this demand a fixed fleet is a better choice than modelops")
     assert found["verdict"][1].startswith("Demand is flat")
     content = page.read_bytes()
     HTMLParser().feed(content.decode("utf-8"))
@@ -86,7 +86,7 @@ def test_bursts_that_nothing_announces_are_better_served_by_a_fixed_fleet(tmp_pa
     factors = np.where(np.random.default_rng(7).random(8 * 144) < 1.0 / 8.0, 6.0, 1.0)
     asked = params(history(tmp_path / "h.csv", 0.08 * factors), policies=["modelops", "static_peak"])
     said = fleet_simulation.execute(asked, False, False)["verdict"]
-    assert said[0].startswith("On this demand a fixed fleet is the better choice"), said
+    assert said[0].startswith("On this demand a fixed fleet is a better choice than modelops"), said
     assert said[1].startswith("This demand cannot be forecast"), said
 
 
@@ -155,4 +155,24 @@ def test_the_verdict_names_who_is_cheaper_and_nearly_as_good() -> None:
     policies["planner"] = figures(72.4, 0.9990)
     said = verdict({"policies": policies})
     assert said[1].endswith("a Dynamo-like planner takes 16% fewer accelerator-hours than modelops.")
+    assert len(said) == 2
+
+
+def test_the_verdict_says_when_the_fixed_fleet_should_be_larger() -> None:
+    def figures(hours: float, share: float) -> dict[str, dict[str, float]]:
+        return {"accelerator_hours": {"mean": hours}, "deadline_share": {"mean": share}}
+
+    policies = {"modelops": figures(96.0, 0.999), "static_peak": figures(72.0, 0.985)}
+    document = {"policies": policies, "demand": [0.28] * 144, "step_seconds": 600.0}
+    said = verdict({**document, "rhythm": {"peak_over_trough": 1.0, "repeats": None}})
+    assert said[0].startswith(
+        "On this demand a fixed fleet is a better choice than modelops: changing capacity would have"
+    )
+    assert "taken 33% more accelerator-hours" in said[0]
+    assert said[2] == "Make it larger than the 3 accelerators that its peak needs: modelops held 4 in the mean."
+    policies["static_peak"] = figures(120.0, 0.9999)
+    policies["modelops"] = figures(90.0, 0.990)
+    said = verdict({**document, "rhythm": {"peak_over_trough": 6.0, "repeats": -0.3}})
+    assert "25% fewer accelerator-hours than a fixed fleet for the peak, and paid for it with what was late" in said[0]
+    assert said[1].startswith("This demand cannot be forecast")
     assert len(said) == 2

@@ -25,7 +25,7 @@ NAMES = {
 }
 AS_GOOD = 0.001  # of the share that is answered in time
 NEARLY = 0.005  # of that share: so much less may be worth fewer accelerator-hours, which is for the operator to say
-FIXED = "a fixed fleet is the better choice"
+FIXED = "a fixed fleet is a better choice than modelops"
 WORTH_IT = 0.05  # of the accelerator-hours: less is not worth that capacity changes at all
 
 
@@ -39,6 +39,7 @@ def verdict(document: Mapping[str, Any]) -> list[str]:
         said.append(_against_fixed(figures))
         if FIXED in said[0]:
             said += _why_fixed(document.get("rhythm") or {})
+            said += _too_small(figures, document)
     rivals = [name for name in figures if name not in ("modelops", "static_peak", "static_mean", "foresight")]
     as_good = [name for name in rivals if _share(figures, name) >= _share(figures, "modelops") - AS_GOOD]
     best = min(as_good, key=lambda name: (_hours(figures, name), name)) if as_good else None
@@ -85,10 +86,12 @@ def _against_fixed(figures: Figures) -> str:
     lost = _share(figures, "static_peak") - _share(figures, "modelops")
     saves = f"modelops would have used {fewer:.0%} fewer accelerator-hours than {NAMES['static_peak']}"
     if fewer < WORTH_IT:
-        return (
-            f"On this demand {FIXED}: changing capacity would have saved {max(fewer, 0.0):.0%} of the accelerator-hours,"
-            f" which is not worth the changes; {in_time}."
+        changed = (
+            f"changing capacity would have saved {fewer:.0%} of the accelerator-hours, which is not worth the changes"
+            if fewer > -0.005
+            else f"changing capacity would have taken {-fewer:.0%} more accelerator-hours"
         )
+        return f"On this demand {FIXED}: {changed}; {in_time}."
     if lost > NEARLY:
         return f"On this demand {FIXED}: {saves}, and paid for it with what was late: {in_time}."
     if lost > AS_GOOD:
@@ -107,6 +110,17 @@ def _why_fixed(found: Mapping[str, Any]) -> list[str]:
             " there, and a replica comes too late for it."
         ]
     return []
+
+
+def _too_small(figures: Figures, document: Mapping[str, Any]) -> list[str]:
+    """That the fixed fleet should be larger, where it makes clearly more late than what ours held in the mean does."""
+    if _share(figures, "static_peak") >= _share(figures, "modelops") - NEARLY:
+        return []
+    hours = len(document["demand"]) * document["step_seconds"] / 3600.0
+    held, fixed = (_hours(figures, name) / hours for name in ("modelops", "static_peak"))
+    return [
+        f"Make it larger than the {fixed:.3g} accelerators that its peak needs: modelops held {held:.3g} in the mean."
+    ]
 
 
 def _more_or_less(figures: Figures, name: str) -> str:

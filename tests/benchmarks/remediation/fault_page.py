@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from faults import FAULTS
+
 ROOT = Path(__file__).resolve().parents[3]
 SOURCE, PAGE = Path(__file__).with_name("fault_table.json"), ROOT / "docs/benchmarks/faults.md"
 ARMS = {"ours": "the collection", "systemd": "systemd alone"}
@@ -27,7 +29,7 @@ lab in the same run with nobody hearing the alerts: what systemd's own `Restart=
 faulty servers out in both.
 
 Written by `tests/benchmarks/remediation/fault_table.py` on {date}: {versions}, {cores} cores for all hosts, the load and
-the controller together, load average {load_average:g}. {requests_per_second:g} requests/s and {streams_per_second:g} streams/s all the time.
+the controller together, load average {load}. {requests_per_second:g} requests/s and {streams_per_second:g} streams/s all the time.
 Between faults the record of actions is put aside, as if the last fault were long ago. Settings that differ from the
 defaults: {settings}.
 
@@ -77,12 +79,13 @@ def actions(arm: Mapping[str, Any] | None) -> str:
 
 
 def page(document: Mapping[str, Any]) -> str:
-    lab, faults = document["lab"], document["faults"]
+    lab = document["lab"]
+    faults = {name: document["faults"][name] for name in FAULTS if name in document["faults"]}
     lines = [
         HEAD.format(
             **{key: lab[key] for key in ("replica_requests_per_second", "requests_per_second", "streams_per_second")},
-            serving=lab["hosts"] - 2, date=document["date"], cores=document["cores"], load_average=document["load_average"],
-            versions=", ".join(document["versions"].values()), settings=json.dumps(lab["settings_that_differ"], sort_keys=True),
+            serving=lab["hosts"] - 2, date=document["date"], cores=document["cores"], load=loads(faults),
+            versions=", ".join(f"{name.replace('_', '-')} {found.split(' [')[-1].strip('core ]')}" for name, found in document["versions"].items()), settings=json.dumps(lab["settings_that_differ"], sort_keys=True),
         )
     ]  # fmt: skip
     lines.append(goals(faults))
@@ -105,6 +108,14 @@ def page(document: Mapping[str, Any]) -> str:
         figures = [number(arm["summary"][key], arm["summary"]["times"]) for key in ("alert_seconds", "action_seconds")]
         lines.append(f"| {fault['words']} | {', '.join(names) or 'none'} | {' | '.join(figures)} | {actions(arm)} |\n")
     return "".join(lines)
+
+
+def loads(faults: Mapping[str, Any]) -> str:
+    """The range of the machine's load over all repetitions."""
+    found = [
+        one["load_average"] for fault in faults.values() for arm in ARMS for one in fault.get(arm, {}).get("times", [])
+    ]
+    return f"{min(found):g} to {max(found):g}"
 
 
 def goals(faults: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -46,8 +47,9 @@ def episode(lab: FaultLab, fault: Fault, arm: str) -> dict[str, Any]:
     lab.mark_states()
     lab.alerts.forget()
     time.sleep(3)
-    runs, began = lab.listener.runs()[0], time.time()
     try:
+        fault.prepare(lab)
+        runs, began = lab.listener.runs()[0], time.time()
         fault.inject(lab)
         closed = look_on(lab, fault, arm, began)
         time.sleep(AFTERWARDS_SECONDS)
@@ -174,6 +176,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     options = parse()
+    # Whoever ends it, the fault that is in force is undone.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     rows = kept() if options.more else {}
     arms = ARMS if options.arm == "both" else (options.arm,)
     missing = [

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from fault_lab import EXPORTER_PORT, GATEWAY, MONITOR, RATE, STREAM_RATE, UNIT, 
 from listening import get
 
 HOST = "lab-a1"
+BUSY_RATE = 11.0
 MODELS = "/opt/modelops/models"
 SERVER_ALERTS = ("ModelServerDown", "ModelServerNotReady", "ModelServerStalled", "ModelServerErrors")
 # A file system of its own, small and full: of what older versions left, or of what is nobody's.
@@ -35,7 +37,8 @@ BUSY = "systemd-run -q --unit lab-hog sh -c 'while :; do :; done & while :; do :
 @dataclass(frozen=True)
 class Fault:
     """``hurt``: hosts it is on. ``wanted``: replicas that must be in and answer for it to be over. ``over``: what else must
-    hold. ``limits``: seconds that each arm gets. ``goals``: seconds until out and until the alert; None for no goal."""
+    hold. ``limits``: seconds that each arm gets. ``goals``: seconds until out and until the alert; None for no goal.
+    ``prepare``: what is done before the clock starts; ``undo`` undoes that too."""
 
     name: str
     words: str
@@ -48,6 +51,7 @@ class Fault:
     limits: tuple[float, float] = (240, 90)
     goals: tuple[float | None, float | None] = (None, 32)
     row: int | None = None
+    prepare: Callable[[FaultLab], Any] = field(default=lambda _lab: None)
 
 
 def on(host: str, command: str) -> Callable[[FaultLab], Any]:
@@ -89,12 +93,18 @@ def not_busy(lab: FaultLab) -> None:
     lab.small.limit(HOST)
 
 
+def more(lab: FaultLab) -> None:
+    """So much that twice as much is more than all replicas serve, five requests/s each."""
+    lab.more_load(BUSY_RATE - RATE, 0.0)
+    time.sleep(15)
+
+
 def double(lab: FaultLab) -> None:
-    lab.more_load(RATE, STREAM_RATE)
+    lab.more_load(BUSY_RATE, STREAM_RATE)
 
 
 def single(lab: FaultLab) -> None:
-    if len(lab.loads) > 1:
+    while len(lab.loads) > 1:
         lab.loads.pop().finish(seconds=90)
 
 
@@ -177,8 +187,8 @@ TABLE = (
         ("AlertmanagerDown", "MonitoringSilent"), hurt=(MONITOR,), over=answers(MONITOR, 9093, "/-/ready"), goals=(None, None),
     ),
     Fault(
-        "load_doubled", "Load doubled", double, single, ("QueueGrowing", "ModelTtftBurn", "HostCpuHigh"), hurt=(), wanted=WANTED + 1,
-        limits=(420, 240), goals=(None, None),
+        "load_doubled", "Load doubled, to more than all replicas serve", double, single, ("QueueGrowing", "ModelTtftBurn", "HostCpuHigh"), hurt=(), wanted=WANTED + 1,
+        limits=(420, 240), goals=(None, None), prepare=more,
     ),
     Fault(
         "exporter_silent", "Accelerator exporter silent", on(HOST, "systemctl stop lab-accelerators"),

@@ -18,6 +18,7 @@ from pathlib import Path
 GROUPS = Path("/sys/fs/cgroup")
 TICKS = 100
 MIB = 1 << 20
+EXPORTER = "/etc/systemd/system/prometheus-node-exporter.service"
 
 
 class SmallHosts:
@@ -84,10 +85,22 @@ class SmallHosts:
         return "\n".join([f"cpu  {ticks}", f"cpu0 {ticks}", "intr 0", *rest]) + "\n"
 
     def show(self, host: str, container: str, podman: list[str]) -> None:
-        """Put the figures in the place of the machine's; again after each start of the host."""
+        """Put the figures in the place of the machine's; again after each start of the host.
+
+        The exporter is shut into mounts of its own, with a fresh /proc, and is told of them apart. That it sees a disk that
+        is mounted later needs shared mounts, which systemd makes on a machine but not in a container.
+        """
         self.limit(host)
+        pairs = [(f"/srv/lab/{self.directory.name}/{host}/{name}", f"/proc/{name}") for name in ("meminfo", "stat")]
+        bound = " ".join(":".join(pair) for pair in pairs)
         command = "; ".join(
-            f"mount --bind /srv/lab/{self.directory.name}/{host}/{name} /proc/{name}" for name in ("meminfo", "stat")
+            ["mount --make-rshared /", *(f"mount --bind {source} {target}" for source, target in pairs)]
+            + [
+                f"mkdir -p {EXPORTER}.d",
+                f"printf '[Service]\\nBindReadOnlyPaths={bound}\\n' > {EXPORTER}.d/zz-lab.conf",
+                "systemctl daemon-reload",
+                "systemctl try-restart prometheus-node-exporter",
+            ]
         )
         subprocess.run([*podman, "exec", container, "sh", "-ec", command], check=True, capture_output=True)
 

@@ -28,7 +28,7 @@ KINDS = (
 class Planted:
     """``values``: kind to value. ``needles``: every form that must not be found, to its kind."""
 
-    values: dict[str, str] = field(default_factory=lambda: {kind: f"zq{secrets.token_hex(14)}" for kind in KINDS})
+    values: dict[str, str] = field(default_factory=lambda: {kind: f"zq{secrets.token_hex(16)}" for kind in KINDS})
     needles: dict[bytes, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

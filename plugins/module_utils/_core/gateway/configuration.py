@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway import frontend
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway import clients, frontend
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.members import Member
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.models import GatewayModel
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.settings import Settings
@@ -59,14 +59,16 @@ def panic_floor(members: Sequence[Member], share: float) -> int:
 def frame_digest(gateway: Gateway) -> str:
     """What can only be changed by a reload: all but members, their weights and whether they are out."""
     files = map_files(gateway)
-    del files["floors.map"]
+    for name in ("floors.map", *clients.LIVE_FILES):
+        files.pop(name, None)
     some = Member("", "", 0, "192.0.2.1", 1)
     servers = {
         model.name: [server_options(some, model, gateway, panic=panic) for panic in (False, True)]
         for model in gateway.models.values()
     }
     frame = {"text": _text(gateway, members=(), digest=""), "files": files, "servers": servers}
-    return documents.digest({**frame, "secrets": dict(gateway.secrets)}).replace("sha256:", "")
+    secrets = {name: "" if name in clients.LIVE_FILES else digest for name, digest in gateway.secrets}
+    return documents.digest({**frame, "secrets": secrets}).replace("sha256:", "")
 
 
 def render(gateway: Gateway) -> str:
@@ -77,11 +79,14 @@ def render(gateway: Gateway) -> str:
 def map_files(gateway: Gateway) -> dict[str, str]:
     """File name to content, for ``config_dir``; nothing in them is secret."""
     names = {name: model.name for model in gateway.models.values() for name in (model.name, model.served_name)}
+    served = {model.name: model.served_name for model in gateway.models.values()}
+    settings = gateway.settings
     return {
+        **(clients.map_files(settings.clients, served) if settings.require_api_key else {}),
         "models.map": _map(names),
-        "hosts.map": _map(dict(gateway.settings.hosts)),
+        "hosts.map": _map(dict(settings.hosts)),
         "floors.map": _map(floors(gateway)),
-        "models.json": frontend.models_list(sorted(model.served_name for model in gateway.models.values())),
+        "models.json": clients.models_list(served.values()) + "\n",
     }
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError, ModelOpsError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway import certificate, store
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway import certificate, live_maps, store
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.configuration import (
     FRAME_VARIABLE,
     Gateway,
@@ -182,6 +182,10 @@ class Control:
                 left = self._apply(worker, in_before)
                 if left:
                     raise ModelOpsError(f"a reload did not make the servers right: {'; '.join(left)}", where="HAProxy")
+        if self.gateway.settings.require_api_key:
+            self.outcome.done += live_maps.make_all_so(
+                self.socket, self.gateway.settings.config_dir, dry_run=self.dry_run
+            )
         if self.outcome.changed and not self.dry_run:
             self.save_state(worker)
         return self.outcome

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway import clients
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.settings import Settings
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.version import HaproxyVersion
 
@@ -41,12 +42,6 @@ def error_lines() -> list[str]:
     ]
 
 
-def models_list(names: Sequence[str]) -> str:
-    """The answer to ``GET /v1/models``."""
-    data = [{"id": name, "object": "model", "created": 0, "owned_by": "modelops"} for name in names]
-    return json.dumps({"object": "list", "data": data}, separators=(",", ":")) + "\n"
-
-
 def lines(
     settings: Settings, version: HaproxyVersion, *, secret_names: Collection[str], models: Sequence[str]
 ) -> list[str]:
@@ -66,7 +61,7 @@ def lines(
     text += [f"  log-format '{_log_format(version)}'"]
     if version.has_variable_defaults:
         # What is no HTTP request has no variables.
-        text += [f"  error-log-format '{_log_line('%Ts.%ms', '-', '0')}'"]
+        text += [f"  error-log-format '{_log_line('%Ts.%ms', '-', '0', '-')}'"]
     return text + _metrics(settings, version)
 
 
@@ -79,15 +74,57 @@ def _bind(settings: Settings, address: str) -> str:
 
 
 def _keys(settings: Settings, secret_names: Collection[str]) -> list[str]:
-    """Clients' keys are compared by their SHA-256, so the file of keys holds none that could be used."""
+    """Clients' keys are compared by their SHA-256, so the file of keys holds none that could be used.
+
+    What names a client goes no further than here: a replica, or its log, sees no key of a tenant.
+    """
     if not settings.require_api_key:
         return []
-    keys = f"{settings.config_dir}/api_keys.map"
+    keys = f"map_str({settings.config_dir}/{clients.KEYS_FILE})"
     unknown = error_body("invalid_api_key", "The API key is missing or not known.")
+    own = "{ var(txn.own_models) -m found }"
     return [
-        f"  http-request set-var(txn.client) req.hdr(authorization),word(2,' '),sha2(256),hex,lower,map_str({keys})",
+        f"  http-request set-var(txn.client) req.fhdr(authorization),word(2,' '),sha2(256),hex,lower,{keys} "
+        "if { req.fhdr(authorization) -i -m beg 'bearer ' }",
         "  http-request return status 401 content-type application/json hdr WWW-Authenticate Bearer "
         f"string '{unknown}' unless {{ var(txn.client) -m found }}",
+        "  http-request del-header Authorization",
+        f"  http-request set-var(txn.own_models) var(txn.client),map_str({settings.config_dir}/{clients.LISTS_FILE})",
+        '  http-request return status 200 content-type application/json lf-string "%[var(txn.own_models)]" '
+        f"if {{ path /v1/models }} !{{ req.hdr(x-model) -m found }} {own}",
+    ]
+
+
+def _permission(settings: Settings) -> list[str]:
+    """May this client use this model, and this much at once and in a minute? Requests that are refused do not count."""
+    if not settings.require_api_key:
+        return []
+    refused = error_body("model_not_allowed", "This API key may not use this model.")
+    busy = error_body("rate_limit_exceeded", "Too many requests of this client are under way. Try again later.")
+    often = error_body("rate_limit_exceeded", "This client has made too many requests in this minute. Try again later.")
+    base = settings.config_dir
+    text = [
+        f"  http-request set-var(txn.may) var(txn.client),concat(/,txn.model),map_str({base}/{clients.MODELS_FILE})",
+        f"  http-request return status 403 content-type application/json string '{refused}' "
+        "if { var(txn.own_models) -m found } !{ var(txn.may) -m found }",
+    ]
+    limited = [one for one in settings.clients if one.concurrent_requests or one.requests_per_minute]
+    if not limited:
+        return text
+    size = max(1024, 2 * len(settings.clients))
+    return [
+        f"  stick-table type string len 65 size {size} expire 10m store conn_cur,gpc0,gpc0_rate(60s)",
+        *text,
+        f"  http-request set-var(txn.most_at_once) var(txn.client),map_str_int({base}/{clients.CONCURRENCY_FILE},0)",
+        f"  http-request set-var(txn.most_a_minute) var(txn.client),map_str_int({base}/{clients.RATE_FILE},0)",
+        "  acl at_once_is_limited var(txn.most_at_once) -m int gt 0",
+        "  acl a_minute_is_limited var(txn.most_a_minute) -m int gt 0",
+        "  http-request track-sc0 var(txn.client) if at_once_is_limited or a_minute_is_limited",
+        "  http-request return status 429 content-type application/json hdr Retry-After 1 "
+        f"string '{busy}' if at_once_is_limited {{ sc_conn_cur(0),sub(txn.most_at_once) -m int gt 0 }}",
+        "  http-request return status 429 content-type application/json hdr Retry-After 10 "
+        f"string '{often}' if a_minute_is_limited {{ sc_gpc0_rate(0),sub(txn.most_a_minute) -m int ge 0 }}",
+        "  http-request sc-inc-gpc0(0) if a_minute_is_limited",
     ]
 
 
@@ -124,6 +161,7 @@ def _routing(settings: Settings, models: Sequence[str]) -> list[str]:
         *text,
         f"  http-request return status 400 content-type application/json string '{error_body('model_missing', said)}' "
         f"unless {found}",
+        *_permission(settings),
         "  http-request set-var(txn.usable) var(txn.model),nbsrv",
         f"  http-request set-var(txn.floor) var(txn.model),map_str_int({settings.config_dir}/floors.map,1)",
         "  acl panic var(txn.usable),sub(txn.floor) -m int lt 0",
@@ -135,16 +173,18 @@ def _routing(settings: Settings, models: Sequence[str]) -> list[str]:
 def _log_format(version: HaproxyVersion) -> str:
     """One JSON line a request. A cut stream is a 200 in ``status`` and shows in ``term`` (SD, CD, sD, KD)."""
     if not version.has_variable_defaults:
-        return _log_line("%Ts.%ms", "%[var(txn.model)]", '"%[var(txn.synthetic)]"')
+        return _log_line("%Ts.%ms", "%[var(txn.model)]", '"%[var(txn.synthetic)]"', "%[var(txn.client)]")
     at = f"%[var(txn.at,{NO_MOMENT})"
-    return _log_line(f"{at},bytes(0,10)].{at},bytes(10,3)]", "%[var(txn.model,-)]", "%[var(txn.synthetic,0)]")
+    return _log_line(
+        f"{at},bytes(0,10)].{at},bytes(10,3)]", "%[var(txn.model,-)]", "%[var(txn.synthetic,0)]", "%[var(txn.client,-)]"
+    )
 
 
-def _log_line(moment: str, model: str, synthetic: str) -> str:
+def _log_line(moment: str, model: str, synthetic: str, client: str) -> str:
     return (
         f'{{"at":{moment},"id":"%ID","model":"{model}","server":"%s","status":%ST,"term":"%tsc",'
         '"queue_ms":%Tw,"connect_ms":%Tc,"response_ms":%Tr,"total_ms":%Ta,"bytes":%B,"request_bytes":%U,'
-        f'"retries":"%rc","synthetic":{synthetic},"backend":"%b"}}'
+        f'"retries":"%rc","synthetic":{synthetic},"backend":"%b","client":"{client}"}}'
     )
 
 

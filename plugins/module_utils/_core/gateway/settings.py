@@ -20,6 +20,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.document
     expect_number,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.clients import Client, parse_clients
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 TRUE = ("true", "yes", "on", "1")
@@ -41,6 +42,7 @@ class Settings:
     metrics_bind: str = "127.0.0.1:8405"
     metrics_tls: bool = False
     require_api_key: bool = False
+    clients: tuple[Client, ...] = ()
     route_by_body: bool = True
     default_model: str = ""
     hosts: tuple[tuple[str, str], ...] = ()
@@ -75,6 +77,8 @@ class Settings:
             value = getattr(self, field.name)
             if field.name == "hosts":
                 value = dict(value)
+            elif field.name == "clients":
+                value = {client.name: client.as_record() for client in self.clients}
             record[field.name] = list(value) if isinstance(value, tuple) else value
         return record
 
@@ -107,6 +111,8 @@ def _value(name: str, default: Any, value: Any) -> Any:
         most = 1.0 if name == "panic_share" else 1e9
         number = expect_number(value, what=name, where=where, minimum=0, maximum=most)
         return int(number) if isinstance(default, int) else number
+    if name == "clients":
+        return parse_clients(value)
     if name == "hosts":
         return tuple(
             sorted((str(host).lower(), str(model)) for host, model in expect_mapping(value, what=name).items())

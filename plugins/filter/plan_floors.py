@@ -14,7 +14,7 @@ author:
 description:
   - Takes the content of C(plan.json) as M(ansible.builtin.slurp) gives it, and checks its digest as C(apply) does.
   - A plan that was changed since it was written says nothing, so that nothing is done on its word.
-positional: _input, path
+positional: _input, path, passwords, password_files
 options:
   _input:
     description: The content, in Base64.
@@ -24,6 +24,16 @@ options:
     description: Where it lies, for the message.
     type: str
     default: plan.json
+  passwords:
+    description: Passwords, where it is encrypted at rest.
+    type: list
+    elements: str
+    default: []
+  password_files:
+    description: Files on the controller with a password each.
+    type: list
+    elements: path
+    default: []
 """
 
 EXAMPLES = r"""
@@ -45,16 +55,21 @@ _value:
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import sealing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import parse_plan
 
 
-def plan_floors(content: str, path: str = "plan.json") -> dict[str, Any]:
+def plan_floors(
+    content: str, path: str = "plan.json", passwords: Sequence[str] = (), password_files: Sequence[str] = ()
+) -> dict[str, Any]:
     """See ``DOCUMENTATION``."""
     try:
-        plan = parse_plan(base64.b64decode(content, validate=True), where=path)
+        with sealing.using(sealing.make_seal(passwords, password_files, [path])):
+            plan = parse_plan(sealing.opened(base64.b64decode(content, validate=True), where=path), where=path)
     except (ModelOpsError, binascii.Error) as error:
         return {"rollout": {}, "refused": str(error)}
     return {"rollout": plan.get("rollout") or {}, "refused": ""}

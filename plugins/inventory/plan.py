@@ -63,8 +63,10 @@ class InventoryModule(BaseInventoryPlugin):
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
+        where = os.path.join(os.path.dirname(os.path.abspath(path)), str(self.get_option("plan")))
         try:
-            plan = read_plan(os.path.join(os.path.dirname(os.path.abspath(path)), str(self.get_option("plan"))))
+            # What is encrypted at rest is a vault: Ansible's own vault passwords open it.
+            plan = read_plan(loader.get_real_file(where) if os.path.exists(where) else where)
         except ModelOpsError as error:
             raise AnsibleParserError(error.message) from error
         known = set(inventory.hosts)

@@ -30,6 +30,7 @@ requirements:
   - distributed >= 2024.8 (O(parallel.backend=dask))
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
 attributes:
   check_mode:
     support: full
@@ -321,6 +322,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.librarie
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import write_plan
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.previous import previous_plan
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.summary import summary_lines
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -353,6 +355,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         },
     },
     "dest": {"type": "path"},
+    **ENCRYPTION,
 }
 RETURNED = (
     "starts",
@@ -424,7 +427,7 @@ def _inputs(params: Mapping[str, Any]) -> Any:
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("demand", "observed", "previous", "dest"))
 
 
 if __name__ == "__main__":

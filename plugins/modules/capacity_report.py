@@ -25,6 +25,7 @@ requirements:
   - pyarrow >= 16 (Parquet in O(history))
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
 attributes:
   check_mode:
     support: full
@@ -142,6 +143,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.s
     read_inputs,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content, stored_bytes
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -153,6 +155,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "history_days": {"type": "float", "default": 7},
     "title": {"type": "str", "default": "Capacity plan"},
     "dest": {"type": "path", "default": "report.html"},
+    **ENCRYPTION,
 }
 
 
@@ -175,7 +178,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("plan", "forecast", "history", "schedule", "dest"))
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ requirements:
   - pyarrow >= 16 (Parquet in O(src))
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
 attributes:
   check_mode:
     support: full
@@ -287,6 +288,7 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -338,6 +340,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         },
     },
     "dest": {"type": "path"},
+    **ENCRYPTION,
 }
 
 
@@ -367,7 +370,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("src", "previous", "dest"))
 
 
 if __name__ == "__main__":

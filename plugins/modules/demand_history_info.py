@@ -19,6 +19,7 @@ author:
   - The modelops.datacenter founders (@modelops)
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
   - modelops.datacenter.attributes.info_module
 attributes:
   check_mode:
@@ -239,6 +240,7 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -265,6 +267,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "absent_series": {"type": "str", "choices": ["refuse", "skip"], "default": "refuse"},
     "invalid_values": {"type": "str", "choices": ["refuse", "gap"], "default": "refuse"},
     "dest": {"type": "path"},
+    **ENCRYPTION,
 }
 
 
@@ -291,6 +294,7 @@ def main() -> None:
     run_module(
         ARGUMENT_SPEC,
         execute,
+        sealed=("dest",),
         required_one_of=[("src", "prometheus")],
         mutually_exclusive=[("src", "prometheus"), ("start", "lookback_seconds")],
     )

@@ -24,6 +24,7 @@ requirements:
   - pyarrow >= 16 (Parquet in O(src))
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
 attributes:
   check_mode:
     support: full
@@ -170,6 +171,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core import d
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import parse_models
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 POLICIES = ["modelops", "static_peak", "static_mean", "person", "hpa", "keda", "kpa", "planner", "foresight"]
@@ -190,6 +192,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "accelerators": {"type": "float"},
     "title": {"type": "str", "default": "Policies compared"},
     "page_dest": {"type": "path"},
+    **ENCRYPTION,
 }
 
 
@@ -227,7 +230,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("page_dest",))
 
 
 if __name__ == "__main__":

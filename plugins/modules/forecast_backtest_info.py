@@ -33,6 +33,7 @@ requirements:
   - pyarrow >= 16 (Parquet in O(src))
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
   - modelops.datacenter.attributes.info_module
 attributes:
   check_mode:
@@ -245,6 +246,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.librarie
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.backtest_page import render
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.report.source import plotly_js
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content, store_dated
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -273,6 +275,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "dest": {"type": "path"},
     "page_dest": {"type": "path"},
     "title": {"type": "str", "default": "Forecast backtest"},
+    **ENCRYPTION,
 }
 
 
@@ -311,7 +314,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("dest", "page_dest"))
 
 
 if __name__ == "__main__":

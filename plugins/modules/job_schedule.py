@@ -24,6 +24,7 @@ requirements:
   - ortools >= 9.12
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
 attributes:
   check_mode:
     support: full
@@ -222,6 +223,7 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_dated, stored_content
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -237,6 +239,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "feasibility": {"type": "bool", "default": True},
     "time_limit_seconds": {"type": "float", "default": 30},
     "dest": {"type": "path"},
+    **ENCRYPTION,
 }
 LATE = ("status", "lateness_seconds", "reason")
 
@@ -291,7 +294,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("plan", "dest"))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,20 @@ options:
         C(find . -type f -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum) prints it.
       - Required for an address. Without it, a source on the host is fetched again when sizes or times in it change.
     type: str
+  signature:
+    description:
+      - Where the detached OpenPGP signature is, a path on the host or an V(http://) or V(https://) address. By default it is beside
+        O(src), with C(.sig) added.
+      - It is of the file, before it is unpacked; of a directory, of the listing that O(checksum) describes.
+    type: str
+  signature_keys:
+    description:
+      - Public keys in ASCII armor, as C(gpg --armor --export) writes them. Where one is given, the artifact is installed only if
+        one of them signed it and has neither expired nor been revoked; C(gpgv) on the host checks that.
+      - A version that is here and that none of them vouched for is fetched and checked again.
+    type: list
+    elements: str
+    default: []
   dest_root:
     description: Directory that holds all models.
     type: path
@@ -122,6 +136,15 @@ EXAMPLES = r"""
     src: /srv/import/chat-8b-2026.12.1
     activate: false
 
+- name: Install weights that the people who train them have signed
+  modelops.datacenter.model_artifact:
+    name: chat-8b
+    version: "2026.12.2"
+    src: https://models.example.com/chat-8b-q4.gguf
+    checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    signature: https://models.example.com/chat-8b-q4.gguf.asc
+    signature_keys: ["{{ lookup('ansible.builtin.file', 'training.asc') }}"]
+
 - name: Remove a version
   modelops.datacenter.model_artifact:
     name: chat-8b
@@ -178,6 +201,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "version": {"type": "str"},
     "src": {"type": "str"},
     "checksum": {"type": "str"},
+    "signature": {"type": "str"},
+    "signature_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "dest_root": {"type": "path", "default": "/var/lib/modelops/models"},
     "file": {"type": "str"},
     "unarchive": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
@@ -214,6 +239,8 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
         headers=read_headers(params["headers_file"]),
         timeout_seconds=params["timeout_seconds"],
         min_free_gib=params["min_free_gib"],
+        signature=params["signature"] or "",
+        signature_keys=tuple(params["signature_keys"]),
     )
     artifact.check(request)
     try:

@@ -18,6 +18,7 @@ description:
   - A signature of the same plan by the same key that holds for at least half of O(valid_seconds) is left as it is.
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
 attributes:
   check_mode:
     support: full
@@ -83,6 +84,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning import signature
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import parse_plan, plan_bytes
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.refusal import RefusedPlanError
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -91,6 +93,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "private_key_file": {"type": "path"},
     "private_key": {"type": "str", "no_log": True},
     "valid_seconds": {"type": "float", "default": 3600},
+    **ENCRYPTION,
 }
 
 
@@ -132,7 +135,7 @@ def _still_good(dest: str, content: bytes, plan: Mapping[str, Any], key: Any, no
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("plan",))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ description:
   - Reads the plan file where it runs, which is usually the controller. It contacts no host and changes nothing.
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
 attributes:
   check_mode:
     support: full
@@ -177,6 +178,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.refusal import RefusedPlanError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.rollout import review
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -187,6 +189,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "max_age_seconds": {"type": "float", "default": 3600},
     "trusted_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "signature": {"type": "path"},
+    **ENCRYPTION,
 }
 
 
@@ -228,7 +231,7 @@ def _signed(params: Mapping[str, Any], content: bytes, plan: Mapping[str, Any], 
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("plan",))
 
 
 if __name__ == "__main__":

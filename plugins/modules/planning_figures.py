@@ -20,6 +20,7 @@ description:
     P(modelops.datacenter.monitoring#role) does so.
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
 attributes:
   check_mode:
     support: full
@@ -61,12 +62,14 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.monitoring.planning_figures import planning_text
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "plan": {"type": "path", "required": True},
     "forecast": {"type": "path"},
     "dest": {"type": "path"},
+    **ENCRYPTION,
 }
 FILE_MODE = 0o644
 
@@ -88,7 +91,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("plan", "forecast"))
 
 
 if __name__ == "__main__":

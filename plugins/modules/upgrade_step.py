@@ -24,6 +24,7 @@ description:
     O(when_full). Added replicas go when the upgrade ends, so placements end where they began.
 extends_documentation_fragment:
   - modelops.datacenter.attributes
+  - modelops.datacenter.encryption
 attributes:
   check_mode:
     support: full
@@ -240,6 +241,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.turn import take_turn
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.window_demand import HeadroomPolicy
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -266,6 +268,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "fresh_baseline": {"type": "bool", "default": False},
     "unreachable": {"type": "list", "elements": "str", "default": []},
     "plan": {"type": "path"},
+    **ENCRYPTION,
 }
 
 
@@ -336,7 +339,7 @@ def _planned_hosts(plan: str | None, model: str) -> list[str]:
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, sealed=("plan", "forecast"))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import sealing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 
 MAX_DOCUMENT_BYTES = 512 * 1024 * 1024
@@ -46,9 +47,13 @@ def digest(document: Any) -> str:
 
 
 def file_digest(path: str) -> str:
-    """``sha256:<hex>`` over the bytes of a file."""
+    """``sha256:<hex>`` over the bytes of a file; of one that is sealed, over what it says, where that can be read."""
     state = hashlib.sha256()
     with open(os.path.expanduser(path), "rb") as stream:
+        first = stream.read(1 << 20)
+        if sealing.is_sealed(first) and sealing.can_open():
+            return "sha256:" + hashlib.sha256(sealing.opened(first + stream.read(), where=path)).hexdigest()
+        state.update(first)
         for block in iter(lambda: stream.read(1 << 20), b""):
             state.update(block)
     return "sha256:" + state.hexdigest()
@@ -57,8 +62,10 @@ def file_digest(path: str) -> str:
 def write_atomically(path: str, content: bytes, *, mode: int = FILE_MODE) -> bool:
     """Replace ``path`` by ``content`` in one step; a reader sees the old file or the new one.
 
+    What the seal in force covers is written encrypted.
+
     Returns:
-        True when the bytes on disk differ from before.
+        True when what the file says, or how it is sealed, differs from before.
 
     Raises:
         InputError: the directory is missing or not writable.
@@ -66,7 +73,7 @@ def write_atomically(path: str, content: bytes, *, mode: int = FILE_MODE) -> boo
     path = os.path.abspath(os.path.expanduser(path))
     try:
         with open(path, "rb") as stream:
-            if stream.read() == content:
+            if sealing.says(stream.read(), content, path=path):
                 return False
     except FileNotFoundError:
         pass
@@ -76,7 +83,7 @@ def write_atomically(path: str, content: bytes, *, mode: int = FILE_MODE) -> boo
     try:
         handle, temporary = tempfile.mkstemp(prefix=".modelops-", dir=os.path.dirname(path))
         with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
+            stream.write(sealing.closed(content, path=path))
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, mode)
@@ -112,7 +119,8 @@ def read_document(path: str, *, what: str) -> Any:
         if os.path.getsize(path) > MAX_DOCUMENT_BYTES:
             raise InputError(f"the {what} is larger than {MAX_DOCUMENT_BYTES >> 20} MiB", where=path, remedy="Split it")
         with open(path, "rb") as stream:
-            return parse_json(stream.read().decode("utf-8"), parse_constant=_refuse_constant)
+            content = sealing.opened(stream.read(), where=path)
+            return parse_json(content.decode("utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError as error:
         raise InputError(
             f"the {what} file does not exist", where=path, remedy="Check the path, or run the step that writes it"

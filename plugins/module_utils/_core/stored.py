@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import sealing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import (
     canonical_bytes,
@@ -23,7 +24,7 @@ def store_content(path: str, content: bytes, *, dry: bool) -> bool:
     """Write the bytes unless the file holds them already; with ``dry`` only tell. Returns whether it differs."""
     if not dry:
         return write_atomically(path, content)
-    return stored_bytes(path) != content
+    return not sealing.says(stored_bytes(path), content, path=path)
 
 
 def stored_bytes(path: str) -> bytes:
@@ -58,7 +59,7 @@ def store_dated(path: str, document: Mapping[str, Any], *, now: float, dry: bool
 def stored_content(path: str) -> dict[str, Any] | None:
     """The document at ``path`` without ``created_at``; None when there is none to compare."""
     path = os.path.abspath(os.path.expanduser(path))
-    if not os.path.exists(path):
+    if not os.path.exists(path) or not sealing.is_current(stored_bytes(path), path=path):
         return None
     try:
         found = read_document(path, what="document")

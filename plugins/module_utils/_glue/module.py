@@ -11,25 +11,29 @@ is here, so ``execute`` can be tested without it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import sealing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ModelOpsError
+from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import seal_for
 
 Execute = Callable[[Mapping[str, Any], bool, bool], "dict[str, Any]"]
 
 
-def run_module(argument_spec: dict[str, Any], execute: Execute, **kwargs: Any) -> None:
+def run_module(argument_spec: dict[str, Any], execute: Execute, *, sealed: Sequence[str] = (), **kwargs: Any) -> None:
     """Parse the options, call ``execute``, and report its result or its error.
 
     ``execute`` returns the module's result; a ``warnings`` list in it is shown as
-    Ansible warnings. Every :class:`ModelOpsError` becomes one ``msg``.
+    Ansible warnings. Every :class:`ModelOpsError` becomes one ``msg``. ``sealed``: options whose
+    files are encrypted where the options of :mod:`.encryption` give a password.
     """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **kwargs)
     try:
-        result = execute(module.params, module.check_mode, module._diff)
+        with sealing.using(seal_for(module.params, sealed)):
+            result = execute(module.params, module.check_mode, module._diff)
     except ModelOpsError as error:
         module.fail_json(msg=error.message, error_kind=type(error).__name__)
     for warning in result.pop("warnings", []):

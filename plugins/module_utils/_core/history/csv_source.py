@@ -21,6 +21,7 @@ import os
 import zlib
 from collections.abc import Collection, Sequence
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import sealing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import MAX_DOCUMENT_BYTES
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
@@ -197,7 +198,7 @@ def _text(path: str) -> str:
         if os.path.getsize(path) > MAX_DOCUMENT_BYTES:
             raise _too_large(path)
         with open(path, "rb") as stream:
-            content = stream.read()
+            content = sealing.opened(stream.read(), where=path)
         if content[:2] == GZIP_MAGIC:
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
                 content = packed.read(MAX_DOCUMENT_BYTES + 1)

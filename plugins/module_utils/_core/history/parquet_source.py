@@ -15,6 +15,7 @@ import os
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import sealing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import MAX_DOCUMENT_BYTES
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
@@ -100,7 +101,7 @@ def _read(path: str) -> Any:
                 where=path,
                 remedy="Give a coarser step or fewer series",
             )
-        source = parquet.ParquetFile(path)
+        source = parquet.ParquetFile(_opened(path))
         check_columns(source.schema_arrow.names, where=path)
         return source.read(columns=list(COLUMNS))
     except FileNotFoundError as error:
@@ -111,6 +112,16 @@ def _read(path: str) -> Any:
         raise InputError(
             f"cannot read it as Parquet ({error})", where=path, remedy="Write it again with the step that makes it"
         ) from error
+
+
+def _opened(path: str) -> Any:
+    """The file, or where it is sealed, what it says in memory."""
+    with open(path, "rb") as stream:
+        first = stream.read(len(sealing.MAGIC))
+        if sealing.is_sealed(first):
+            return io.BytesIO(sealing.opened(first + stream.read(), where=path))
+    sealing.opened(first, where=path)  # which refuses what should be sealed
+    return path
 
 
 def _moments(column: Any, path: str) -> npt.NDArray[np.float64]:

@@ -34,7 +34,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents, sealing
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment, parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import (
@@ -298,7 +298,7 @@ def plan_bytes(path: str) -> bytes:
     """
     try:
         with open(os.path.expanduser(path), "rb") as stream:
-            return stream.read(documents.MAX_DOCUMENT_BYTES)
+            return sealing.opened(stream.read(documents.MAX_DOCUMENT_BYTES), where=path)
     except FileNotFoundError as error:
         raise InputError("the plan file does not exist", where=path, remedy="Check the path, or plan first") from error
     except OSError as error:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import ArtifactRefusedError, InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving import (
     archive,
+    artifact_signature,
     artifact_source,
     artifact_store,
 )
@@ -53,6 +54,8 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     timeout_seconds: float = 60.0
     min_free_gib: float = 1.0
+    signature: str = ""
+    signature_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,9 @@ def check(request: Request) -> None:
         raise InputError("src and version are needed for state present", where=f"model {request.name}")
     if request.keep < 0:
         raise InputError("keep must not be negative", where=f"model {request.name}")
+    if request.signature and not request.signature_keys:
+        raise InputError("signature needs signature_keys to check it with", where=f"model {request.name}")
+    artifact_signature.check_keys(request.signature_keys, where=f"model {request.name}")
     is_remote = request.src.startswith(("http://", "https://"))
     if request.state == "present" and is_remote and not request.checksum:
         raise InputError(
@@ -178,6 +184,8 @@ def _why_fetch(request: Request, store: Store, manifest: Manifest | None, mark: 
         return "another checksum is wanted"
     if not request.checksum and mark != manifest.fingerprint:
         return "the source has changed"
+    if request.signature_keys and manifest.signed_by not in map(artifact_signature.key_digest, request.signature_keys):
+        return "no key in signature_keys vouched for it yet"
     damage = store.damage(request.version, manifest, verify=request.verify)
     return f"damaged: {'; '.join(damage[:3])}" if damage else ""
 
@@ -197,17 +205,28 @@ def _fetch(request: Request, store: Store, decision: Decision) -> Manifest:
         sha256 = artifact_source.copy_tree(source.location, tree)
         found = artifact_store.tree_digest(sha256)
         _require_checksum(request, found, source)
+        payload = os.path.join(incoming, PART)
+        with open(payload, "wb") as stream:
+            stream.write(artifact_store.tree_listing(sha256))
+        signed_by = _require_signature(request, payload, source)
+        os.unlink(payload)
     else:
-        found, sha256 = _fetch_file(request, source, incoming, tree)
+        found, sha256, signed_by = _fetch_file(request, source, incoming, tree)
     if not sha256:
         raise InputError("holds no file", where=request.src, remedy="Check src")
     artifact_store.set_ownership(tree, request.uid, request.gid)
     return store.complete(
-        request.version, tree, checksum=found, source=source.shown, fingerprint=decision.fingerprint, sha256=sha256
+        request.version,
+        tree,
+        checksum=found,
+        source=source.shown,
+        fingerprint=decision.fingerprint,
+        sha256=sha256,
+        signed_by=signed_by,
     )
 
 
-def _fetch_file(request: Request, source: Source, incoming: str, tree: str) -> tuple[str, dict[str, str]]:
+def _fetch_file(request: Request, source: Source, incoming: str, tree: str) -> tuple[str, dict[str, str], str]:
     payload = os.path.join(incoming, PART)
     if source.kind == "http":
         resumed = os.path.exists(payload)
@@ -221,15 +240,16 @@ def _fetch_file(request: Request, source: Source, incoming: str, tree: str) -> t
         found = "sha256:" + artifact_source.copy_file(source.location, payload)
     try:
         _require_checksum(request, found, source)
+        signed_by = _require_signature(request, payload, source)
     except InputError:
         os.unlink(payload)
         raise
     if _unpacks(request, source.base_name):
         sha256 = archive.unpack(payload, tree, name=source.base_name, min_free_gib=request.min_free_gib)
         os.unlink(payload)
-        return found, sha256
+        return found, sha256, signed_by
     os.rename(payload, os.path.join(tree, source.base_name))
-    return found, {source.base_name: found.partition(":")[2]}
+    return found, {source.base_name: found.partition(":")[2]}, signed_by
 
 
 def _download(request: Request, source: Source, payload: str) -> str:
@@ -244,6 +264,14 @@ def _download(request: Request, source: Source, payload: str) -> str:
 
 def _unpacks(request: Request, base_name: str) -> bool:
     return request.unarchive == "always" or (request.unarchive == "auto" and archive.is_archive_name(base_name))
+
+
+def _require_signature(request: Request, payload: str, source: Source) -> str:
+    """The digest of the key that vouches for the payload; empty where no signature is asked for."""
+    if not request.signature_keys:
+        return ""
+    signature = artifact_signature.fetch(source, request.signature, request.headers, request.timeout_seconds)
+    return artifact_signature.verify(payload, signature, request.signature_keys, where=source.base_name)
 
 
 def _require_checksum(request: Request, found: str, source: Source) -> None:

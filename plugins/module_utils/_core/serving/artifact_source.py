@@ -221,14 +221,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return request
 
 
+def open_address(url: str, headers: Mapping[str, str], timeout_seconds: float) -> Any:
+    """The answer of a server, to be closed; headers do not follow a redirect to another host."""
+    request = urllib.request.Request(url, headers={"User-Agent": "modelops.datacenter", **headers})
+    return urllib.request.build_opener(_Redirects()).open(request, timeout=timeout_seconds)
+
+
 def _download_once(
     url: str, target: str, headers: Mapping[str, str], timeout_seconds: float, min_free_gib: float
 ) -> str:
     have = os.path.getsize(target) if os.path.exists(target) else 0
-    request = urllib.request.Request(url, headers={"User-Agent": "modelops.datacenter", **headers})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-    with urllib.request.build_opener(_Redirects()).open(request, timeout=timeout_seconds) as response:
+    ranged = {"Range": f"bytes={have}-"} if have else {}
+    with open_address(url, {**headers, **ranged}, timeout_seconds) as response:
         resumed = response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         length = response.headers.get("Content-Length")
         expected = int(length) if length and length.isdigit() else None

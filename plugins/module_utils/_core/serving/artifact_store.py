@@ -49,12 +49,16 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a version must hold. ``fingerprint`` tells whether a local source has changed since."""
+    """What a version must hold. ``fingerprint`` tells whether a local source has changed since.
+
+    ``signed_by``: digest of the key whose signature was checked before it was installed; empty for none.
+    """
 
     checksum: str
     source: str
     fingerprint: str
     entries: tuple[Entry, ...]
+    signed_by: str = ""
 
     @property
     def size_bytes(self) -> int:
@@ -151,7 +155,13 @@ class Store:
                 Entry(str(item["path"]), int(item["size"]), int(item["mtime_ns"]), str(item["sha256"]))
                 for item in document["files"]
             )
-            return Manifest(str(document["checksum"]), str(document["source"]), str(document["fingerprint"]), entries)
+            return Manifest(
+                str(document["checksum"]),
+                str(document["source"]),
+                str(document["fingerprint"]),
+                entries,
+                str(document.get("signed_by") or ""),
+            )
         except (InputError, KeyError, TypeError, ValueError):
             return None
 
@@ -178,7 +188,15 @@ class Store:
         return found
 
     def complete(
-        self, version: str, tree: str, *, checksum: str, source: str, fingerprint: str, sha256: Mapping[str, str]
+        self,
+        version: str,
+        tree: str,
+        *,
+        checksum: str,
+        source: str,
+        fingerprint: str,
+        sha256: Mapping[str, str],
+        signed_by: str = "",
     ) -> Manifest:
         """Make the assembled ``tree`` the version: manifest into it, flushed, renamed into place."""
         entries = []
@@ -186,13 +204,14 @@ class Store:
             _flush(os.path.join(tree, path))
             status = os.lstat(os.path.join(tree, path))
             entries.append(Entry(path, status.st_size, status.st_mtime_ns, sha256[path]))
-        manifest = Manifest(checksum, source, fingerprint, tuple(entries))
+        manifest = Manifest(checksum, source, fingerprint, tuple(entries), signed_by)
         document = {
             "schema_version": 1,
             "kind": "artifact",
             "checksum": checksum,
             "source": source,
             "fingerprint": fingerprint,
+            "signed_by": signed_by,
             "files": [vars(entry) for entry in entries],
         }
         documents.write_document(os.path.join(tree, MANIFEST), document, mode=FILE_MODE)
@@ -238,10 +257,13 @@ def tree_digest(sha256: Mapping[str, str]) -> str:
     The same number comes from ``find . -type f -printf '%P\\0' | LC_ALL=C sort -z | xargs -0
     sha256sum | sha256sum`` inside the directory.
     """
-    state = hashlib.sha256()
-    for path in sorted(sha256, key=os.fsencode):
-        state.update(f"{sha256[path]}  ".encode() + os.fsencode(path) + b"\n")
-    return "sha256:" + state.hexdigest()
+    return "sha256:" + hashlib.sha256(tree_listing(sha256)).hexdigest()
+
+
+def tree_listing(sha256: Mapping[str, str]) -> bytes:
+    """The listing that :func:`tree_digest` is of; what the signature of a directory signs."""
+    lines = [f"{sha256[path]}  ".encode() + os.fsencode(path) + b"\n" for path in sorted(sha256, key=os.fsencode)]
+    return b"".join(lines)
 
 
 def set_ownership(tree: str, uid: int, gid: int) -> None:

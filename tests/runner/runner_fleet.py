@@ -100,18 +100,20 @@ class RunnerFleet:
         (self.private / "env/extravars").write_text(yaml.safe_dump(extra))
         (self.private / "env/envvars").write_text(yaml.safe_dump({"ANSIBLE_PIPELINING": "1", "ANSIBLE_FORKS": "4"}))
 
-    def run(self, playbook: str, **extra: Any) -> Job:
+    def run(self, playbook: str, *, check: bool = False, **extra: Any) -> Job:
         """``ansible-runner run``."""
         ident = self._ident(playbook)
-        self._runner("run", str(self.private), "--ident", ident, "-q", *self._words(playbook, extra))
+        self._runner("run", str(self.private), "--ident", ident, "-q", *self._words(playbook, check, extra))
         return job_of(self.private / "artifacts" / ident)
 
-    def stream(self, playbook: str, **extra: Any) -> Job:
+    def stream(self, playbook: str, *, check: bool = False, **extra: Any) -> Job:
         """``transmit | worker | process``, each with a directory of its own, so that nothing but the streams joins them."""
         ident = self._ident(playbook)
         with tempfile.TemporaryDirectory() as folder:
             sent, done = Path(folder, "sent"), Path(folder, "done")
-            self._runner("transmit", str(self.private), "--ident", ident, *self._words(playbook, extra), out=sent)
+            self._runner(
+                "transmit", str(self.private), "--ident", ident, *self._words(playbook, check, extra), out=sent
+            )
             self._runner("worker", "--private-data-dir", str(Path(folder, "worker")), given=sent, out=done)
             back = Path(folder, "back")
             back.mkdir()
@@ -122,10 +124,10 @@ class RunnerFleet:
         self._jobs += 1
         return f"{playbook}-{self._jobs}"
 
-    def _words(self, playbook: str, extra: dict[str, Any]) -> list[str]:
-        words = ["--playbook", f"modelops.datacenter.{playbook}"]
+    def _words(self, playbook: str, check: bool, extra: dict[str, Any]) -> list[str]:
         # One word: the command line is taken apart by ansible-runner once more.
-        return [*words, "--cmdline", f"-e '{json.dumps(extra)}'"] if extra else words
+        line = " ".join([*(["--check"] if check else []), *([f"-e '{json.dumps(extra)}'"] if extra else [])])
+        return ["--playbook", f"modelops.datacenter.{playbook}", *([f"--cmdline={line}"] if line else [])]
 
     def _runner(self, *words: str, given: Path | None = None, out: Path | None = None) -> None:
         with contextlib.ExitStack() as stack:
@@ -138,8 +140,8 @@ class RunnerFleet:
                 timeout=1800,
                 check=False,
             )
-        # What came of the job stands in its artifacts; this is about ansible-runner itself.
-        if done.returncode == 2 or b"Traceback" in done.stderr:
+        # What came of the job stands in its artifacts; this is about ansible-runner itself, whose code may be the job's.
+        if b"usage: ansible-runner" in done.stderr or b"Traceback" in done.stderr:
             raise RuntimeError(done.stderr.decode())
 
     def plan(self) -> dict[str, Any]:

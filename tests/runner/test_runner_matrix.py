@@ -1,11 +1,11 @@
 # Copyright (c) The modelops.datacenter founders
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every playbook that can run on the demo's fleet, through ``ansible-runner run`` and through ``transmit | worker | process``.
+"""Every playbook on the demo's fleet, through ``ansible-runner run`` and through ``transmit | worker | process``.
 
 Run: ``make runner``; ``MODELOPS_RUNNER_HOSTS=gpu-b2,cpu-b1`` takes some of the demo's hosts. One fleet of real llama.cpp
-servers lives through all of it, in order. Provision, gateway, monitoring and run_jobs are not here: they set up packages, users
-and systemd units of the machine, and the demo's hosts are all this one.
+servers lives through all of it, in order. Provision, gateway and monitoring set up packages, users and systemd units, and the
+demo's hosts are all this one machine: so those run in check mode. ``make playbooks`` runs them on hosts of their own.
 """
 
 from __future__ import annotations
@@ -26,10 +26,13 @@ from runner_fleet import Job, RunnerFleet
 
 pytest.importorskip("xllamacpp", reason="the llama.cpp server of the demo environment is not installed")
 
+ROOT = Path(__file__).resolve().parents[2]
 WAYS = ("run", "stream")
+UNDER_SYSTEMD = Path("/run/systemd/system").is_dir()
 QUICK = {"cooldown_seconds": 1, "settle_seconds": 0, "next_step_seconds": 0}
 # The memory, disks and processors of the machine the tests run on are none of this fleet's.
 CALM = {"memory_short": {"below": 0}, "disk_full": {"below": 0}, "cpu_saturated": {"above": 1e6}}
+GONE: set[tuple[str, str]] = set()
 REMEDIATE = {"remediate_watch_seconds": 1, "remediate_watch_looks": 1, "modelops_remediation_policy": QUICK}
 
 
@@ -42,8 +45,14 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerFleet]:
 
 
 def through(fleet: RunnerFleet, way: str, playbook: str, **extra: Any) -> Job:
-    job: Job = getattr(fleet, way)(playbook, **extra)
+    job = sent(fleet, way, playbook, **extra)
     assert job.status == "successful", job.output
+    return job
+
+
+def sent(fleet: RunnerFleet, way: str, playbook: str, **extra: Any) -> Job:
+    job: Job = getattr(fleet, way)(playbook, **extra)
+    GONE.add((way, playbook))
     return job
 
 
@@ -135,6 +144,44 @@ def test_tune(fleet: RunnerFleet, way: str) -> None:
     }
     through(fleet, way, "tune", tune_max_trials=1, **search)
     assert list(fleet.output.glob("tuning-code-7b-*.json"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("playbook", ["gateway", "monitoring"])
+def test_of_what_the_demo_has_no_host_nothing_is_made(fleet: RunnerFleet, way: str, playbook: str) -> None:
+    job = through(fleet, way, playbook, check=True)
+    # Under systemd, the serving hosts would get the gateway's agent.
+    assert job.changed() == 0 or UNDER_SYSTEMD
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_run_jobs(fleet: RunnerFleet, way: str) -> None:
+    """Jobs need systemd; what the plan leaves free is looked at all the same."""
+    job = through(fleet, way, "run_jobs")
+    assert "Jobs: no jobs" in job.output
+
+
+@pytest.mark.skipif(UNDER_SYSTEMD, reason="systemd runs this machine, so the playbook would not refuse it")
+@pytest.mark.parametrize("way", WAYS)
+def test_provision_refuses_this_machine_and_the_reason_comes_back(fleet: RunnerFleet, way: str) -> None:
+    job = sent(fleet, way, "provision", check=True)
+    assert job.status == "failed" and "This role prepares systemd hosts" in job.output
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_awx_setup(fleet: RunnerFleet, way: str) -> None:
+    """Without a controller: the data is looked at, and what would be sent is listed."""
+    objects = str(ROOT / "extensions/awx/objects.yml")
+    job = through(fleet, way, "awx_setup", check=True, awx_setup_host="", awx_setup_objects=objects)
+    assert "+ workflows fleet loop" in job.output
+
+
+def test_every_playbook_went_both_ways() -> None:
+    """Only where the whole file was run."""
+    playbooks = {path.stem for path in (ROOT / "playbooks").glob("*.yml")}
+    if UNDER_SYSTEMD:
+        playbooks -= {"provision"}
+    assert {(way, playbook) for way in WAYS for playbook in playbooks} - GONE == set()
 
 
 def alert(place: dict[str, Any]) -> dict[str, Any]:

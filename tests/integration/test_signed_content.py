@@ -124,7 +124,16 @@ def test_what_is_installed_is_verified_by_the_signature_of_its_manifest(
 ) -> None:
     into = tmp_path / "collections"
     installed = run(
-        signer, "ansible-galaxy", "collection", "install", str(archive), "--no-deps", "--offline", "--force", "-p", str(into)
+        signer,
+        "ansible-galaxy",
+        "collection",
+        "install",
+        str(archive),
+        "--no-deps",
+        "--offline",
+        "--force",
+        "-p",
+        str(into),
     )
     assert installed[0] == 0, installed[1]
 

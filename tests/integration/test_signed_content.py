@@ -137,11 +137,15 @@ def test_what_is_installed_is_verified_by_the_signature_of_its_manifest(
     )
     assert installed[0] == 0, installed[1]
 
+    # Who verifies has a directory of its own: in that of the signer gpg minds that keys it trusts are not in this keyring.
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+
     def verify(key: str) -> tuple[int, str]:
         keyring = str(signer.keyring(key, tmp_path / f"{key}.gpg"))
         return run(signer, "ansible-galaxy", "collection", "verify", "modelops.datacenter", "--offline", "-p", str(into),
                    "--keyring", keyring, "--required-valid-signature-count", "1", "--signature", signature.as_uri(),
-                   cwd=tmp_path, ANSIBLE_COLLECTIONS_PATH=str(into))  # fmt: skip
+                   cwd=tmp_path, ANSIBLE_COLLECTIONS_PATH=str(into), GNUPGHOME=str(home))  # fmt: skip
 
     code, said = verify("release")
     assert code == 0, said

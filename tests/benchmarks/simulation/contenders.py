@@ -103,9 +103,9 @@ CONTENDERS: dict[str, tuple[Maker, str, Grid]] = {
     "perfect foresight": (foresight, "share", grid("share", (0.5, 0.6, 0.7, 0.8, 0.9, 1.0))),
     "modelops": (ours, "share", grid("share", (0.6, 0.75, 0.9), "quantile", (0.5, 0.9))),
     "Dynamo-like planner": (planner, "share", grid("share", (0.6, 0.75, 0.9), "least", (1, 2))),
+    "a person": (person, "share", grid("share", (0.4, 0.6, 0.8), "high", (0.6, 0.8))),
     "HPA on utilisation": (hpa, "target", grid("target", (0.1, 0.2, 0.4), "least", (1, 2))),
     "KPA on concurrency": (kpa, "target", grid("target", (0.1, 0.2, 0.4), "least", (1, 2))),
-    "a person": (person, "share", grid("share", (0.4, 0.6, 0.8), "high", (0.6, 0.8))),
     "KEDA on queue length": (keda, "threshold", grid("threshold", (0.5, 1.0, 5.0), "least", (2, 4))),
     "SageServe-like": (sageserve, "share", grid("share", (0.4, 0.5, 0.6, 0.7, 0.8, 0.9))),
 }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from typing import Any, Callable
 
@@ -19,7 +20,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.history import web
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import parse_plan
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation import history
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources import safetensors_header
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources import gguf_header, safetensors_header
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.http_client import Answer
 
 DEEP = "[" * 100_000 + "]" * 100_000
@@ -61,3 +62,28 @@ def test_lines_and_answers_that_are_nested_too_deeply_say_nothing() -> None:
         web._parsed(DEEP.encode())
     with pytest.raises(amd.ToolError):
         amd._json(DEEP, "amd-smi")
+
+
+HEAD = b"GGUF" + struct.pack("<IQQ", 3, 0, 1)
+KEY = struct.pack("<Q", 1) + b"a"
+GGUF: dict[str, bytes] = {
+    "a key longer than any file": HEAD + struct.pack("<Q", 1 << 60),
+    "a text longer than any file": HEAD + KEY + struct.pack("<IQ", 8, 1 << 63),
+    "an array longer than any file": HEAD + KEY + struct.pack("<IIQ", 9, 0, 1 << 62),
+    "arrays in arrays in arrays": HEAD + KEY + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * 100_000,
+    "a place that is a text": HEAD + struct.pack("<Q", 17) + b"general.alignment" + struct.pack("<IQ", 8, 1) + b"x",
+    "parts that are a text": HEAD + struct.pack("<Q", 11) + b"split.count" + struct.pack("<IQ", 8, 1) + b"x",
+    "more tensors than any model": b"GGUF" + struct.pack("<IQQ", 3, 1 << 60, 0),
+}
+
+
+@pytest.mark.parametrize("name", GGUF)
+def test_a_header_of_a_gguf_file_that_cannot_be_meant_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelOpsError):
+        gguf_header.read_gguf(file_of(tmp_path, GGUF[name]))
+
+
+def test_a_document_larger_than_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_DOCUMENT_BYTES", 1000)
+    with pytest.raises(ModelOpsError, match="is larger than"):
+        documents.read_document(file_of(tmp_path, b" " * 1001), what="plan")

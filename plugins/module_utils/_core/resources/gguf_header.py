@@ -49,7 +49,9 @@ def read_gguf(path: str) -> GgufFile:
         InputError: no GGUF file, cut off, a part missing, or a type that is not known.
     """
     found = _read_one(path)
-    parts = int(found.metadata.get("split.count") or 1)
+    parts = found.metadata.get("split.count") or 1
+    if not isinstance(parts, int):
+        raise InputError("the file does not say in how many parts it is", where=path, remedy="Fetch it again")
     ending = f"-00001-of-{parts:05d}.gguf"
     if parts > 1:
         if not path.endswith(ending):
@@ -74,7 +76,7 @@ def _read_one(path: str) -> GgufFile:
             return _read(stream, size, path, remedy)
     except OSError as error:
         raise InputError(f"cannot read the file ({error.strerror})", where=path) from error
-    except (_CutOffError, UnicodeDecodeError, struct.error) as error:
+    except (_CutOffError, UnicodeDecodeError, struct.error, RecursionError) as error:
         raise InputError("the file is cut off inside its header, or damaged", where=path, remedy=remedy) from error
 
 
@@ -105,7 +107,9 @@ def _read(stream: BinaryIO, size: int, path: str, remedy: str) -> GgufFile:
         found.stored_bytes += stored
         found.types[label] = found.types.get(label, 0) + values
         end = max(end, offset + stored)
-    alignment = int(found.metadata.get("general.alignment") or 32)
+    alignment = found.metadata.get("general.alignment") or 32
+    if not isinstance(alignment, int) or alignment < 1:
+        raise _CutOffError
     start = -(-stream.tell() // alignment) * alignment
     if size < start + end:
         missing = start + end - size

@@ -45,7 +45,7 @@ def introduction(result: dict[str, Any]) -> list[str]:
         f"Size `{result['size']}`: {len(result['models'])} models, up to {result['peak_replicas']} replicas each at full"
         f" rate: {models}. Peak over trough is that of the calmest day judged.",
         "",
-        f"Each policy, ours included, got {result['evaluations']} evaluations on days {_and(result['days']['tuned'])} (one seed)"
+        f"Each policy, ours included, got {result['evaluations']} evaluations on day {_and(result['days']['tuned'])} (one seed)"
         f" to find the fewest accelerator-hours with {slo['tuned_for']:.1%} of the requests inside the SLO (TTFT"
         f" {slo['ttft_seconds']:g} s, {slo['itl_seconds']:g} s a token). Days {_and(result['days']['judged'])} are judged, each with"
         " a seed of its own; no policy had been run on them before. Figures are a day's, intervals 95 % over the days.",
@@ -59,7 +59,7 @@ def introduction(result: dict[str, Any]) -> list[str]:
 
 
 def _and(days: list[int]) -> str:
-    return ", ".join(str(day) for day in days[:-1]) + f" and {days[-1]}"
+    return " and ".join(part for part in (", ".join(map(str, days[:-1])), str(days[-1])) if part)
 
 
 def _judged(result: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 SHORT = 0.005  # so much of the SLO attainment may be missing on other days than those of the search
+BEYOND = 0.002  # so far below the lowest attainment judged the line to the next one is drawn on
 NEAR_HOURS = 1.02
 LIMIT = "perfect foresight"
 NOT_ADAPTIVE = ("modelops", "best static", LIMIT, "a person")
@@ -70,7 +71,11 @@ def between(points: Sequence[tuple[float, ...]], known: int, value: float, wante
 
 def hours_at(result: Mapping[str, Any], name: str, row: Row) -> float | None:
     """What ours, or the limit, takes for the attainment of this row."""
-    return between(curve(result, name), 0, mean(row, "slo_share"), 1)
+    points, slo = curve(result, name), mean(row, "slo_share")
+    if len(points) > 1 and points[0][0] - BEYOND <= slo < points[0][0]:  # the first line goes on a little
+        (lower, hours, _), (upper, more, _) = points[:2]
+        return hours - (lower - slo) * (more - hours) / (upper - lower)
+    return between(points, 0, slo, 1)
 
 
 def saved(result: Mapping[str, Any], row: Row) -> float | None:

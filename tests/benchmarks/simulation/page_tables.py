@@ -60,7 +60,7 @@ def frontier(result: Mapping[str, Any]) -> list[str]:
     """Each policy beside ours at its attainment, and at its hours."""
     lines = [
         "Hours only compare at the same SLO, and response at the same hours. Ours and perfect foresight were therefore judged at"
-        " several settings, and stand between them on straight lines.",
+        " several settings, and stand between them on straight lines, which go on for 0.2 points below the lowest SLO.",
         "",
         "| policy | SLO kept | accelerator-hours | ours at that SLO | theirs to ours | foresight at that SLO | mean response s"
         " | ours at those hours s |",

@@ -98,3 +98,9 @@ def test_demand_on_which_a_fixed_fleet_does_as_well_is_told() -> None:
     said = " ".join(other_demand_sentences(found))
     assert "modelops 1,100 accelerator-hours at an SLO of 98.00%" in said
     assert "best static 1,000 accelerator-hours at an SLO of 99.00%" in said
+
+
+def test_a_rival_just_below_our_lowest_slo_is_not_left_out() -> None:
+    """The line from 1,000 h at 98.5 % to 1,200 h at 99 % goes on to 960 h at 98.4 %."""
+    lines = answers(result(row("Dynamo-like planner", 0.984, 1000.0)))
+    assert any("Dynamo-like planner: 4.0% fewer hours (960 to 1,000 at SLO 98.40%) | missed" in line for line in lines)

@@ -23,6 +23,7 @@ PEAK, LEAD_HOURS = 6, 2.0
 EVENTS = {"host dies": 10.5, "host is back": 16.0, "controller dies": 18.0}
 # A turn an hour: a deadline has to leave room for the one that starts a job and the one that lost it.
 SLACK_HOURS = 2.5
+SEED = 2  # which of day.py's days
 STEPS_A_SECOND = 10  # of train.py on one accelerator
 
 
@@ -74,10 +75,10 @@ def outlook(times: Times, up: Sequence[str], *, packed: bool) -> dict[str, Any]:
     return {"period_seconds": times.hour_seconds, "periods": periods}
 
 
-def jobs_of(times: Times) -> dict[str, dict[str, Any]]:
-    """The jobs of day.py's third day in this day's seconds; ``came`` is an epoch second."""
+def jobs_of(times: Times, seed: int = SEED) -> dict[str, dict[str, Any]]:
+    """The jobs of a day of day.py in this day's seconds; ``came`` is an epoch second."""
     jobs = {}
-    for number, (name, job) in enumerate(day.jobs_of(2).items()):
+    for number, (name, job) in enumerate(day.jobs_of(seed).items()):
         due = (parse_moment(job["deadline"]) - day.START) / 3600 + SLACK_HOURS
         steps = round(job["work_accelerator_hours"] * times.hour_seconds * STEPS_A_SECOND)
         jobs[name] = {

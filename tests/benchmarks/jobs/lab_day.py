@@ -235,8 +235,11 @@ def main() -> None:
             **{"backend": given.backend, "minutes": given.minutes},
             **lab_figures.figures(day),
         }
-        result["replayed"] = replay_day.replay(day, result["start_after_seconds"])
         name = HERE / f"lab_day_{given.backend}.json"
+        name.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+        if not given.keep:
+            rig.down()
+        result["replayed"] = replay_day.replays(result)
         name.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
         print(json.dumps({key: value for key, value in result.items() if key != "moments"}, indent=1, sort_keys=True))
     finally:

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import records
+import record
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 
@@ -86,8 +86,8 @@ def start_after(document: Mapping[str, Any], day: Any) -> float:
     """Median of the seconds from a turn's begin to the starts it made."""
     begins = [day.times.begun + began for began, _seconds, _count in day.seen["turns"]]
     found = []
-    for record in document["jobs"].values():
-        for one in record["ended"]:
+    for job in document["jobs"].values():
+        for one in job["ended"]:
             before = [began for began in begins if one["started_at"] and began <= one["started_at"]]
             if before:
                 found.append(one["started_at"] - before[-1])
@@ -96,32 +96,33 @@ def start_after(document: Mapping[str, Any], day: Any) -> float:
 
 def serving(day: Any) -> dict[str, Any]:
     """Requests by part of the day, and around the loss of the host."""
-    rows = records.read(day.load.record)
+    rows = record.read_record(day.load.record)
     begun, lost = day.times.begun, day.times.begun + day.seen["events"]["host dies"]
     around = (lost + AROUND_LOSS[0], lost + AROUND_LOSS[1])
-    calm = [row for row in rows if not around[0] <= float(row["scheduled_at"]) < around[1]]
+    calm = [row for row in rows if not around[0] <= row.at < around[1]]
     parts = {"night": (0, 8), "morning": (8, 11), "noon": (11, 15), "afternoon": (15, 19), "evening": (19, 24)}
     return {
         "good_within_seconds": GOOD_SECONDS,
-        "around_the_loss_of_the_host": shares(records.between(rows, *around)),
+        "around_the_loss_of_the_host": shares(rows, *around),
         "all_other_requests": shares(calm),
         "by_part": {
-            name: shares(records.between(calm, begun + day.times.after(begin), begun + day.times.after(end)))
+            name: shares(calm, begun + day.times.after(begin), begun + day.times.after(end))
             for name, (begin, end) in parts.items()
         },
     }
 
 
-def shares(rows: Sequence[records.Row]) -> dict[str, Any]:
-    whole = [row for row in rows if not records.is_failed(row) and not records.is_cut(row)]
+def shares(rows: Sequence[record.Answered], begin: float = 0, end: float = float("inf")) -> dict[str, Any]:
+    """Of the requests due in a span of epoch seconds."""
+    own = [one for one in rows if begin <= one.at < end]
     # A stream is as long as its answer: what its user waits for is the first token.
-    waited = sorted(float(row["ttft"] if row["kind"] == "stream" else row["latency"]) for row in whole)
+    waited = sorted(one.ttft if one.stream else one.latency for one in own if one.good)
     good = sum(seconds <= GOOD_SECONDS for seconds in waited)
     return {
-        "requests": len(rows),
-        "failed": sum(map(records.is_failed, rows)),
-        "cut": sum(map(records.is_cut, rows)),
-        "good_share": round(good / len(rows), 5) if rows else None,
+        "requests": len(own),
+        "failed": sum(one.failed for one in own),
+        "cut": sum(one.cut for one in own),
+        "good_share": round(good / len(own), 5) if own else None,
         "waited_p50_seconds": waited[len(waited) // 2] if waited else None,
         "waited_p99_seconds": waited[int(0.99 * len(waited))] if waited else None,
     }

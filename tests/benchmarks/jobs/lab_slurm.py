@@ -42,12 +42,20 @@ GresTypes=gpu
 MinJobAge=3600
 KillWait=5
 MessageTimeout=30
+SlurmdParameters=config_overrides
 SlurmdTimeout=30
 ReturnToService=2
 {nodes}
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:8
 """
-NODE = "NodeName={name} NodeAddr={address} CPUs=4 Boards=1 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1 Gres=gpu:{each} State=UNKNOWN"
+# Bare hosts have a network with packages; the engine that the lab's other hosts carry comes from there.
+ENGINE = """
+set -e
+apt-get install -qq -y --no-install-recommends python3-venv libgomp1 libnuma1 curl >/dev/null
+python3 -m venv /opt/llama
+/opt/llama/bin/pip install --quiet --no-deps {wheel}
+"""
+NODE = "NodeName={name} NodeAddr={address} CPUs=2 Boards=1 SocketsPerBoard=1 CoresPerSocket=2 ThreadsPerCore=1 Gres=gpu:{each} State=UNKNOWN"
 CARDS = "for n in $(seq 0 {last}); do touch /dev/card$n; done"
 
 
@@ -63,6 +71,8 @@ class Slurm:
     def install(self) -> None:
         nodes = "\n".join(NODE.format(name=name, address=self.address(name), each=EACH) for name in HOSTS)
         conf = CONF.format(controller=CONTROLLER, address=self.address(CONTROLLER), nodes=nodes)
+        lock = (self.rig.root / "requirements/demo.lock").read_text(encoding="utf-8")
+        wheel = next(line.split()[0] for line in lock.splitlines() if line.startswith("xllamacpp=="))
         key = base64.b64encode(bytes(range(256)) * 4).decode()
         for host in (*HOSTS, CONTROLLER):
             served = host in HOSTS
@@ -76,6 +86,13 @@ class Slurm:
             )
             self.rig.sh(host, CARDS.format(last=EACH - 1) if served else "true")
             self.rig.sh(host, script, seconds=600)
+            if served:
+                self.rig.sh(host, ENGINE.format(wheel=wheel), seconds=600)
+        hosts = self.rig.directory / "hosts.yml"
+        engine = (
+            "    deploy_llama_cpp_provider: xllamacpp\n    deploy_llama_cpp_python: /opt/llama/bin/python\n  hosts:\n"
+        )
+        hosts.write_text(hosts.read_text(encoding="utf-8").replace("  hosts:\n", engine, 1), encoding="utf-8")
         self.rig.wait(
             CONTROLLER, f"test $(sinfo --noheader --Node --states=idle | wc -l) -eq {len(HOSTS)}", seconds=120
         )

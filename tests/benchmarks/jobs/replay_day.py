@@ -3,25 +3,33 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A day of lab_day.py once more with other policies: its turns, its plan and its faults at their real moments.
 
+    python tests/benchmarks/jobs/replay_day.py tests/benchmarks/jobs/lab_day_systemd.json
+
 What decides and what starts jobs is the real code, time and systemd are made up (tests/unit/jobs/job_world.py). That
-this project does here what it did on the lab says how far the others can be believed.
+this project does here what it did on the lab says how far the others can be believed. One day of twenty jobs is little
+to compare policies by, so the same moments are also replayed with nine other lists of jobs.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
+import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import day_world
-from day import POLICIES, Day
-from job_world import KilledError, Systemd
-from lab_figures import job_figures
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1] / "rollout")]
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
+import day_world  # noqa: E402
+from day import POLICIES, Day  # noqa: E402
+from job_world import KilledError, Systemd  # noqa: E402
+from lab_figures import job_figures  # noqa: E402
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock  # noqa: E402
 
 STEP_SECONDS = 2.0
 
@@ -29,9 +37,11 @@ STEP_SECONDS = 2.0
 class Replay(Day):
     """One day under one policy. Slurm's rules are not made up: both back ends are replayed as systemd's."""
 
-    def __init__(self, root: Path, lab: Any, policy: str) -> None:
-        super().__init__(root, lab.jobs, policy)
-        self.lab, self.times = lab, lab.times
+    def __init__(self, root: Path, lab: Mapping[str, Any], jobs: dict[str, Any], policy: str) -> None:
+        super().__init__(root, jobs, policy)
+        self.times, self.moments = times_of(lab), lab["moments"]
+        self.packed, self.lost = lab["backend"] == "slurm", day_world.LOST[lab["backend"]]
+        self.start_after = float(lab["start_after_seconds"])
         self.names = list(day_world.HOSTS)
         self.systemd = {name: Systemd(self, name) for name in self.names}
         self.states = dict.fromkeys(self.names, "active")
@@ -64,7 +74,7 @@ class Replay(Day):
 
     def at(self, hour: float) -> list[Any]:
         up = [name for name in self.names if name not in self.down]
-        found = day_world.places(up, day_world.serving_at(hour), packed=self.lab.slurm is not None)
+        found = day_world.places(up, day_world.serving_at(hour), packed=self.packed)
         return [self.replica(host, slot, slot) for host, slot in found]
 
     def plan(self) -> dict[str, Any]:
@@ -80,13 +90,12 @@ class Replay(Day):
             "outlook": {"period_seconds": self.times.hour_seconds, "periods": ahead},
         }
 
-    def live(self, start_after: float) -> None:
+    def live(self) -> None:
         """The turns of the lab, each deciding when the lab's did."""
-        events = {name: self.times.begun + at for name, at in self.lab.seen["events"].items()}
-        turns = [(self.times.begun + began + start_after, True) for began, _seconds, _count in self.lab.seen["turns"]]
-        cut = events["controller dies"] + start_after
-        moments = sorted([*turns, (cut, False)])
-        for moment, whole in moments:
+        begun, after = self.times.begun, self.start_after
+        events = {name: begun + at for name, at in self.moments["events"].items()}
+        turns = [(begun + at + after, True) for at, _seconds, _count in self.moments["turns"]]
+        for moment, whole in sorted([*turns, (events["controller dies"] + after, False)]):
             for what, at in sorted(events.items(), key=lambda one: one[1]):
                 if what != "controller dies" and self.now < at <= moment:
                     self.advance(at)
@@ -99,27 +108,70 @@ class Replay(Day):
         self.lives = None
 
     def host_goes(self) -> None:
-        self.down.add(self.lab.host)
-        self.systemd[self.lab.host].crash()
+        self.down.add(self.lost)
+        self.systemd[self.lost].crash()
 
 
-def replay(lab: Any, start_after: float) -> dict[str, Any]:
-    """Figures by policy."""
+def times_of(lab: Mapping[str, Any]) -> day_world.Times:
+    return day_world.Times(lab["minutes"] * 60, clock.parse_moment(lab["measured_at"]))
+
+
+def replay(lab: Mapping[str, Any], seed: int) -> dict[str, dict[str, Any]]:
+    """Figures by policy of the day that ``lab`` is the result of, with one list of jobs."""
+    times = times_of(lab)
+    jobs = day_world.jobs_of(times, seed)
     found = {}
     sync, now = os.fsync, clock.now
     os.fsync = lambda _handle: None  # type: ignore[assignment]  # nothing is to outlive this
     try:
         for policy in POLICIES:
             with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as root:
-                one = Replay(Path(root), lab, policy)
+                one = Replay(Path(root), lab, jobs, policy)
                 clock.now = lambda one=one: one.now  # type: ignore[assignment]
-                one.live(start_after)
+                one.live()
                 document = json.loads(one.record.read_text(encoding="utf-8"))
                 found[policy] = {
-                    **job_figures(document, lab.jobs, lab.times.hour_seconds),
+                    **job_figures(document, jobs, times.hour_seconds),
                     "serving_accelerator_hours_missing": round(one.missing_hours, 2),
                     "twice_at_once": len(one.twice),
                 }
     finally:
         os.fsync, clock.now = sync, now  # type: ignore[assignment]
     return found
+
+
+def summed(lists: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Over lists of jobs, by policy; shares are means."""
+    keys = ("jobs", "jobs_on_time", "jobs_done", "serving_accelerator_hours_missing", "twice_at_once")
+    share = "weighted_work_on_time_share"
+    return {
+        policy: {
+            **{key: round(sum(one[policy][key] for one in lists), 2) for key in keys},
+            share: round(sum(one[policy][share] for one in lists) / len(lists), 4),
+        }
+        for policy in POLICIES
+    }
+
+
+def replays(lab: Mapping[str, Any], others: int = 9) -> dict[str, Any]:
+    """What lab_day.py keeps of it."""
+    own = replay(lab, day_world.SEED)
+    seeds = [seed for seed in range(others + 1) if seed != day_world.SEED]
+    return {
+        "same_jobs": own,
+        f"sum_over_{others + 1}_lists_of_jobs": summed([own, *(replay(lab, seed) for seed in seeds)]),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("result", type=Path, help="of lab_day.py; its replays are made anew")
+    path = parser.parse_args().result
+    lab = json.loads(path.read_text(encoding="utf-8"))
+    lab["replayed"] = replays(lab)
+    path.write_text(json.dumps(lab, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    print(json.dumps(lab["replayed"], indent=1, sort_keys=True))
+
+
+if __name__ == "__main__":
+    main()

@@ -64,12 +64,12 @@ class LabDay:
             **{"failed_turns": 0, "twice": 0, "named_late": {}},
         }
 
-    def begin(self) -> None:
+    def begin(self, *, prepared: bool) -> None:
         """Hosts, gateway, the night's replicas and the load."""
-        self.rig.prepare(len(HOSTS), 1, flags=["--bare"] if self.slurm else [])
-        self.rig.catalogue_is(entry("1", 1, min_replicas=1))
-        if self.slurm:
-            self.slurm.install()
+        if prepared:
+            self.forget()
+        else:
+            self.boot()
         first = self.wanted(0.0)
         self.rig.serve(first)
         self.rig.running = first
@@ -83,6 +83,23 @@ class LabDay:
         self.load = self.rig.start_load(
             "day", seconds=seconds, rate=rate * 0.9, stream_rate=rate * 0.1, stream_tokens=60, timeout=60, steps=steps
         )
+
+    def boot(self) -> None:
+        self.rig.prepare(len(HOSTS), 1, flags=["--bare"] if self.slurm else [])
+        self.rig.catalogue_is(entry("1", 1, min_replicas=1))
+        if self.slurm:
+            self.slurm.install()
+
+    def forget(self) -> None:
+        """The jobs of a day before."""
+        if self.slurm:
+            self.slurm.forget()
+        for host in self.hosts:
+            self.rig.sh(
+                host,
+                "systemctl stop 'modelops-job-*' 'modelops-lease-*'; rm -rf /var/lib/modelops-jobs /var/log/modelops/jobs",
+            )
+        self.rig.sh("lab-gw1", "rm -rf /srv/work/* /var/lib/modelops/jobs.json")
 
     def wanted(self, hour: float) -> list[Replica]:
         """What a plan gives serving at this hour, on the hosts that are up."""
@@ -214,13 +231,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=24)
     parser.add_argument("--backend", choices=("systemd", "slurm"), default="systemd")
+    parser.add_argument(
+        "--prepared", action="store_true", help="the lab of this back end is up; a day before is forgotten"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the lab up")
     given = parser.parse_args()
     rig = Rig(os.environ.get("MODELOPS_LAB", "jobsday"))
     try:
-        rig.down()
+        if not given.prepared:
+            rig.down()
         day = LabDay(rig, given.minutes, given.backend)
-        day.begin()
+        day.begin(prepared=given.prepared)
         try:
             day.live()
         finally:

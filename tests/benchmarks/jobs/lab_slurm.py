@@ -97,6 +97,11 @@ class Slurm:
             CONTROLLER, f"test $(sinfo --noheader --Node --states=idle | wc -l) -eq {len(HOSTS)}", seconds=120
         )
 
+    def forget(self) -> None:
+        """The jobs and the reservation of a day before; Slurm itself keeps none of its own."""
+        stop = "scancel --user=research; scontrol delete ReservationName=modelops_serving; systemctl stop slurmctld"
+        self.rig.sh(CONTROLLER, f"{stop}; rm -rf /var/spool/slurmctld/*; systemctl start slurmctld", seconds=180)
+
     def variables(self) -> dict[str, Any]:
         return {
             "modelops_job_backend": "slurm",

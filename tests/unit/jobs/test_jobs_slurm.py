@@ -118,7 +118,7 @@ def test_a_submission_has_all_that_the_schedule_says() -> None:
         }
     )["a"]
     where = {"user": "alice", "account": "ml", "work": "/srv/a"}
-    words, script = slurm.submission(order, attempt(), begins_at=1795767857.0, hours=1.001, on_time=True, **where)
+    words, script = slurm.submission(order, attempt(), begins_at=1795767857.0, hours=1.001, now=1795767000.0, **where)
     assert words[:4] == ["runuser", "-u", "alice", "--"]
     assert {
         "--dependency=singleton", "--job-name=modelops-a", "--comment=modelops 3", "--gres=gpu:2", "--time=61", "--mem=1536M",
@@ -127,8 +127,9 @@ def test_a_submission_has_all_that_the_schedule_says() -> None:
     } <= set(words)  # fmt: skip
     assert "export KEY='it'\"'\"'s'\n" in script
     assert script.endswith("set -a\n. /etc/x.env\nset +a\nexec train --name 'a b'\n")
-    late, _script = slurm.submission(order, attempt(), begins_at=0.0, hours=1, on_time=False, **where)
-    assert not [word for word in late if word.startswith(("--deadline", "--begin"))]
+    # Slurm would remove it, though it takes half of its time limit: 2026-11-28T11:00 is less than an hour away.
+    near, _script = slurm.submission(order, attempt(), begins_at=0.0, hours=1, now=1795860600.0, **where)
+    assert not [word for word in near if word.startswith(("--deadline", "--begin"))]
 
 
 def test_the_reservation_is_made_changed_and_removed_only_where_it_differs() -> None:

@@ -35,6 +35,8 @@ OURS = re.compile(r"modelops ([0-9]{1,9})")
 HOST = "slurm"
 RESERVATION = "modelops_serving"
 OUTPUT = "output.log"
+# How much later than it may begin a job may start before Slurm would remove it for its deadline.
+DEADLINE_MARGIN_SECONDS = 900
 PENDING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD", "REQUEUE_FED"})
 ACTIVE = PENDING | {
     "RUNNING",
@@ -185,15 +187,15 @@ def _unit(job: QueuedJob, attempt: Attempt, progress: float | None, touched_at: 
 
 
 def submission(
-    order: Order, attempt: Attempt, *, user: str, account: str, work: str, begins_at: float, hours: float, on_time: bool
+    order: Order, attempt: Attempt, *, user: str, account: str, work: str, begins_at: float, hours: float, now: float
 ) -> tuple[list[str], str]:
     """``sbatch`` as the owner's user, and the script it reads.
 
     Args:
         begins_at: epoch seconds before which it shall not start.
         hours: how long it may run at most.
-        on_time: whether the schedule has it in time. Slurm removes a job that cannot hold its deadline,
-            so one that is late already is submitted without.
+        now: epoch seconds. Slurm removes a job whose whole time limit does not fit before its deadline any more,
+            though it will need less: one that is that near is submitted without.
     """
     job, count = order.job, len(attempt.accelerators)
     minutes = max(1, math.ceil(hours * 60))
@@ -210,8 +212,8 @@ def submission(
         f"--signal=B:{order.signal[3:]}@{max(1, round(order.grace_seconds))}",
     ]  # fmt: skip
     words += [f"--begin={local_moment(begins_at)}"] if begins_at > 0 else []
-    deadline = job.deadline
-    words += [f"--deadline={local_moment(deadline)}"] if on_time and math.isfinite(deadline) else []
+    room = job.deadline - max(begins_at, now) - minutes * 60
+    words += [f"--deadline={local_moment(job.deadline)}"] if DEADLINE_MARGIN_SECONDS <= room < math.inf else []
     words += [f"--account={account}"] if account else []
     words += [f"--cpus-per-task={max(1, math.ceil(order.cpu_cores))}"] if order.cpu_cores else []
     words += [f"--mem={math.ceil(order.memory_gib * 1024)}M"] if order.memory_gib else []

@@ -210,7 +210,7 @@ class _Acting:
         hours = left_share(record, order, self.turn.now) * order.job.work / len(attempt.accelerators) / attempt.speed
         words, script = slurm.submission(
             order, attempt, user=user, account=owner.account, work=work, begins_at=begins_at,
-            hours=hours * self.cluster.time_factor + order.grace_seconds / 3600, on_time=not record.late,
+            hours=hours * self.cluster.time_factor + order.grace_seconds / 3600, now=self.turn.now,
         )  # fmt: skip
         count = len(attempt.accelerators)
         done = f", {record.share:.0%} of it done" if record.share else ""

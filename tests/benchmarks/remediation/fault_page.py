@@ -85,7 +85,10 @@ def page(document: Mapping[str, Any]) -> str:
         HEAD.format(
             **{key: lab[key] for key in ("replica_requests_per_second", "requests_per_second", "streams_per_second")},
             serving=lab["hosts"] - 2, date=document["date"], cores=document["cores"], load=loads(faults),
-            versions=", ".join(f"{name.replace('_', '-')} {found.split(' [')[-1].strip('core ]')}" for name, found in document["versions"].items()), settings=json.dumps(lab["settings_that_differ"], sort_keys=True),
+            versions=", ".join(
+                f"{name.replace('_', '-')} {found.split(' [')[-1].strip('core ]')}" for name, found in document["versions"].items()
+            ),
+            settings=json.dumps(lab["settings_that_differ"], sort_keys=True),
         )
     ]  # fmt: skip
     lines.append(goals(faults))

@@ -187,8 +187,8 @@ TABLE = (
         ("AlertmanagerDown", "MonitoringSilent"), hurt=(MONITOR,), over=answers(MONITOR, 9093, "/-/ready"), goals=(None, None),
     ),
     Fault(
-        "load_doubled", "Load doubled, to more than all replicas serve", double, single, ("QueueGrowing", "ModelTtftBurn", "HostCpuHigh"), hurt=(), wanted=WANTED + 1,
-        limits=(420, 240), goals=(None, None), prepare=more,
+        "load_doubled", "Load doubled, to more than all replicas serve", double, single, ("QueueGrowing", "ModelTtftBurn", "HostCpuHigh"),
+        hurt=(), wanted=WANTED + 1, limits=(420, 240), goals=(None, None), prepare=more,
     ),
     Fault(
         "exporter_silent", "Accelerator exporter silent", on(HOST, "systemctl stop lab-accelerators"),

@@ -136,13 +136,20 @@ class Series(Protocol):
     """A regular series; a gap is NaN. Times in epoch seconds."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What it is called."""
+
     @property
-    def start(self) -> float: ...
+    def start(self) -> float:
+        """The moment of the first value."""
+
     @property
-    def step_seconds(self) -> float: ...
+    def step_seconds(self) -> float:
+        """From one value to the next."""
+
     @property
-    def values(self) -> Any: ...
+    def values(self) -> Any:
+        """As many as steps."""
 
 
 @dataclass(frozen=True)

@@ -38,18 +38,35 @@ class Serving(Protocol):
     counts: Counts
 
     @property
-    def ready(self) -> int: ...
+    def ready(self) -> int:
+        """Replicas that answer."""
+
     @property
-    def provisioned(self) -> int: ...
+    def provisioned(self) -> int:
+        """Replicas that answer or start."""
+
     @property
-    def queued(self) -> int: ...
+    def queued(self) -> int:
+        """Requests that wait."""
+
     @property
-    def in_service(self) -> int: ...
-    def run_until(self, end: float) -> None: ...
-    def set_replicas(self, wanted: int) -> None: ...
-    def fail(self) -> None: ...
-    def close(self) -> None: ...
-    def arrived_between(self, begin: float, end: float) -> float: ...
+    def in_service(self) -> int:
+        """Requests that are worked on."""
+
+    def run_until(self, end: float) -> None:
+        """Go on to a moment."""
+
+    def set_replicas(self, wanted: int) -> None:
+        """Want so many from now on."""
+
+    def fail(self) -> None:
+        """Lose the oldest replica that answers."""
+
+    def close(self) -> None:
+        """Count the accelerator seconds up to now."""
+
+    def arrived_between(self, begin: float, end: float) -> float:
+        """Requests that came in a span of time."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,8 @@ class ScalingPolicy(Protocol):
     name: str
     interval_seconds: float
 
-    def wanted(self, look: Look) -> Mapping[str, int]: ...
+    def wanted(self, look: Look) -> Mapping[str, int]:
+        """Replicas of each model from now on."""
 
 
 @dataclass(frozen=True)

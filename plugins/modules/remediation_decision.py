@@ -82,6 +82,13 @@ options:
     type: list
     elements: dict
     default: []
+  reviews:
+    description:
+      - What came of comparing what RV(reviews) of the call before asked for, each with C(id), C(verdict) (V(pass), V(fail),
+        V(inconclusive) or V(provider_error), as M(modelops.datacenter.canary_verdict) has them) and C(reasons).
+    type: list
+    elements: dict
+    default: []
   rollouts:
     description:
       - Changes of models, each with C(model), C(began), C(ended) (empty while it goes on) and C(what); or the journals of
@@ -163,6 +170,13 @@ looks:
   type: list
   elements: dict
   returned: always
+reviews:
+  description:
+    - Restarts that helped five minutes ago and whose requests are now to be compared with those of their peers, each with
+      C(id), C(target), C(model), C(server), C(peers), and C(since) and C(until), epoch seconds. Report it in O(reviews).
+  type: list
+  elements: dict
+  returned: always
 held:
   description: Faults that are left alone for now, each with C(alert), C(target), C(why) and C(count).
   type: list
@@ -199,6 +213,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core import c
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.given import situation_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.history import expect_outcomes
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.policy import build_policy
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.review import expect_reviews
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.turn import take_turn
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.words import described
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
@@ -214,6 +229,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "looked": {"type": "dict", "default": {}},
     "history": {"type": "path", "required": True},
     "outcomes": {"type": "list", "elements": "dict", "default": []},
+    "reviews": {"type": "list", "elements": "dict", "default": []},
     "rollouts": {"type": "list", "elements": "dict", "default": []},
     "maintenance": {"type": "list", "elements": "dict", "default": []},
     "silences": {"type": "list", "elements": "dict", "default": []},
@@ -242,6 +258,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         lambda history: situation_of(given, history, policy, now=now),
         policy,
         outcomes=[{"at": now, **outcome} for outcome in expect_outcomes(params["outcomes"])],
+        reviews=expect_reviews(params["reviews"]),
         close={**close, "at": now} if close else None,
         release={**release, "at": now} if release else None,
         shadow=params["shadow"],
@@ -254,6 +271,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         "actions": [] if dry else actions,
         "would": actions if dry else [],
         "looks": turn.left_open(),
+        "reviews": [] if dry else [one.shown() for one in turn.reviews],
         "held": turn.decision.held,
         "escalations": turn.decision.escalations,
         "breakers": breakers,

@@ -19,7 +19,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-PORTS = {"alpha": 21100, "beta": 21120}
+# Two runs of these tests at once need ports of their own.
+FIRST_PORT = int(os.environ.get("MODELOPS_TEST_PORT", "21100"))
+PORTS = {"alpha": FIRST_PORT, "beta": FIRST_PORT + 20}
 
 
 @dataclass

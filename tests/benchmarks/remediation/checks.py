@@ -32,6 +32,8 @@ def violations(world: World) -> list[str]:
             for one in before:
                 if one["id"] == event["id"] and "effect" not in one:
                     one.update(effect=event["effect"], ended=event["at"])
+        if event["event"] == "review":
+            found += [f"review of {event['target']} at {event['at']:.0f}: {text}" for text in _reviewed(event, before)]
         if event["event"] == "intent":
             where = f"{event['step']} of {event['target']} at {event['at']:.0f}"
             question = asked.get(id(event))
@@ -84,6 +86,25 @@ def _pauses(event: dict[str, Any], done: list[dict[str, Any]]) -> list[str]:
     if not helped and last["step"] == event["step"] and event["at"] - last["at"] <= 24 * HOUR:
         found.append("the same step again although it did not help")
     return found
+
+
+def _reviewed(event: dict[str, Any], before: list[dict[str, Any]]) -> list[str]:
+    """Once, of a restart that had helped five minutes before, and nothing was done to it since."""
+    found = []
+    for place, one in enumerate(before):
+        if one["id"] == event["id"]:
+            if one["step"] not in RESTARTS or one.get("effect") != "effective" or "reviewed" in one:
+                found.append(f"not due: {one['step']} {one.get('effect')}")
+            elif not 300.0 <= event["at"] - one["ended"] <= 300.0 + HOUR:
+                found.append(f"{event['at'] - one['ended']:.0f} s after it")
+            later = [other for other in before[place + 1 :] if other["target"] == one["target"]]
+            if any(other.get("effect") != "gone" for other in later):
+                found.append("something was done to it since")
+            one["reviewed"] = True
+            if event["holds"] is False:
+                one["effect"] = "ineffective"
+            return found
+    return ["of no action"]
 
 
 def _reach(event: dict[str, Any], before: list[dict[str, Any]], world: World, asked: dict[str, Any]) -> list[str]:

@@ -37,7 +37,8 @@ def tell(seed: int, counts: Counter[str], *, to_the_end: int = 100) -> list[str]
         broken = []
     for event in world.events:
         what = event["event"]
-        counts[f"{what} {event.get('step') or event.get('effect') or event.get('state') or ''}".strip()] += 1
+        said = event.get("step") or event.get("effect") or event.get("state") or event.get("holds")
+        counts[f"{what} {'' if said is None else said}".strip()] += 1
     counts["decisions"] += len(world.asked)
     return broken + violations(world)
 

@@ -10,7 +10,7 @@ the collection's own turn (decide and record as one step); the record is a list 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,11 +39,13 @@ RATE = 2.0
 
 @dataclass
 class Controller:
-    """``pending``: actions given to it, with how far each is: given, acted. ``outcomes``: what it has yet to report."""
+    """``pending``: actions given to it, with how far each is: given, acted. ``outcomes``: what it has yet to report;
+    ``reviews`` likewise, of what it was to compare."""
 
     name: str
     pending: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[dict[str, Any]] = field(default_factory=list)
+    reviews: list[dict[str, Any]] = field(default_factory=list)
 
 
 class World:
@@ -170,14 +172,22 @@ class World:
         asked = self.question(who)
         self.disk_full = self.random.random() < 0.02
         try:
-            turn = self.turn(asked, [{**one, "at": self.now} for one in who.outcomes])
+            turn = self.turn(asked, [{**one, "at": self.now} for one in who.outcomes], who.reviews)
         except AuditError:
             return
         who.outcomes = []
+        who.reviews = [{"id": one.action.id, "verdict": self.verdict()} for one in turn.reviews]
         self.asked.append({**asked, "position": len(self.events) - len(turn.events), "events": turn.events})
         who.pending = [{"action": one, "acted": False} for one in turn.decision.actions]
         # What a dead run left is looked at, and reported as it is found.
         who.outcomes = [{"id": one.id, "effect": self.effect(one)} for one in turn.decision.looks]
+        if who.reviews and not who.pending and self.random.random() < 0.7:
+            self.now += 5.0
+            self.decide(who)
+
+    def verdict(self) -> str:
+        """What came of comparing a mended server with its peers; the judge has tests of its own."""
+        return self.random.choice(["pass"] * 3 + ["inconclusive"] * 2 + ["provider_error"] + ["fail"] * 2)
 
     def question(self, who: Controller) -> dict[str, Any]:
         """What the controller knows, which is not always all, nor fresh."""
@@ -206,9 +216,15 @@ class World:
             "owner": who.name,
         }
 
-    def turn(self, asked: Mapping[str, Any], outcomes: list[dict[str, Any]]) -> turns.Turn:
+    def turn(
+        self, asked: Mapping[str, Any], outcomes: list[dict[str, Any]], reviews: Sequence[Mapping[str, Any]] = ()
+    ) -> turns.Turn:
         found = turns.turn_on(
-            self.events, lambda history: self.situation(asked, history), self.policy, outcomes=outcomes
+            self.events,
+            lambda history: self.situation(asked, history),
+            self.policy,
+            outcomes=outcomes,
+            reviews=reviews,
         )
         if self.disk_full:
             raise AuditError("the disk is full")
@@ -282,7 +298,8 @@ class World:
     def die(self) -> None:
         """A controller is killed: what it was given and what it saw is lost."""
         who = self.random.choice(self.controllers)
-        who.pending, who.outcomes, who.name = [], [], who.name + "'"  # the next run is another
+        who.pending, who.outcomes, who.reviews = [], [], []
+        who.name += "'"  # the next run is another
 
     def person(self) -> None:
         opened = [one for one in self.events if one["event"] == "breaker"]

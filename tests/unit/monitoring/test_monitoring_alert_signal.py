@@ -64,7 +64,8 @@ def test_what_is_malformed_or_could_begin_a_template_is_dropped(one: Any) -> Non
 
 
 def test_resolved_alerts_are_no_signal() -> None:
-    assert signal(alert(status="resolved"))["firing"] == 0
+    found = signal(alert(status="resolved"))
+    assert (found["firing"], found["resolved"], found["alerts"]) == (0, 1, [])
 
 
 def test_the_urgent_ones_are_kept_where_there_are_too_many() -> None:
@@ -101,6 +102,9 @@ def test_rulebooks_listen_on_loopback_with_a_token_and_pass_nothing_but_the_sign
     assert list(source["filters"][0]) == ["modelops.datacenter.alert_signal"]
     for rule in rulebook["rules"]:
         assert set(rule["throttle"]) & {"once_within", "once_after"}
-        (action,) = rule["action"].values()
-        told = action.get("extra_vars") or action["job_args"]["extra_vars"]
-        assert told == {"monitoring_told": "{{ event.signal.alerts }}"}
+        ((kind, action),) = rule["action"].items()
+        if kind == "run_job_template":
+            assert "job_args" not in action and action["include_events"] is False
+        else:
+            told = {"monitoring_told": "{{ event.signal.alerts }}"} if "firing" in rule["condition"] else None
+            assert action.get("extra_vars") == told

@@ -22,6 +22,7 @@ def test_every_rule_holds_in_random_stories() -> None:
     assert broken == []
     assert counts["intent restart"] > 50
     assert counts["breaker open"] > 20
+    assert min(counts["review True"], counts["review False"], counts["review"]) > 1
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ class Fleet:
     given: dict[str, Any] = field(default_factory=dict)
     owner: str = "one"
 
-    def decide(self, *alerts: dict[str, Any], outcomes: Any = (), close: Any = None, **more: Any) -> turns.Turn:
+    def decide(
+        self, *alerts: dict[str, Any], outcomes: Any = (), reviews: Any = (), close: Any = None, **more: Any
+    ) -> turns.Turn:
         hosts = [
             {"name": f"h{n}", "zone": f"z{n % 2}", "accelerator_type": "a", "reachable": f"h{n}" not in self.dead}
             for n in range(6)
@@ -59,6 +61,7 @@ class Fleet:
             lambda history: situation_of(given, history, build_policy({}), now=self.at),
             build_policy({}),
             outcomes=[{"at": self.at, **one} for one in outcomes],
+            reviews=reviews,
             close=close,
             shadow=given["shadow"],
         )
@@ -418,8 +421,13 @@ def test_every_line_of_the_record_keeps_to_its_schema(fleet: Fleet) -> None:
     fleet.decide(*[fleet.alert(host=host) for host in ("h0", "h2", "h4")])
     fleet.decide(close={"scope": "fleet", "by": "a person", "at": fleet.at})
     fleet.decide(fleet.alert("HostDiskFull", host="h5", slot=None, model=None), shadow=True)
+    fleet.decide(*[fleet.alert(host=f"nowhere{number}") for number in range(12)])
+    fleet.at += 300
+    fleet.down = set()
+    fleet.decide(reviews=[{"id": one.action.id, "verdict": "pass"} for one in fleet.decide().reviews])
     events = read_history(fleet.path)
-    assert {one["event"] for one in events} == {"intent", "result", "escalation", "breaker", "shadow"}
+    assert {one["event"] for one in events} == {"intent", "result", "escalation", "breaker", "shadow", "review"}
+    assert any("targets" in one for one in events)
     for event in events:
         jsonschema.validate(event, schema)
 

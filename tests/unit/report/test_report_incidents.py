@@ -53,6 +53,20 @@ def test_steps_of_one_fault_are_one_incident_and_what_comes_back_is_another() ->
     ]
 
 
+def test_what_did_not_hold_when_it_was_looked_at_again_had_not_ended_it() -> None:
+    story = STORY[:4]
+    kept = incidents_of(
+        [*story, event(1870.0, "review", id="2", target="replica a-0", holds=True, evidence="no worse")]
+    )
+    assert [(one.state, one.ended) for one in kept] == [("mended", 1570.0)]
+    again = [*story, event(1870.0, "review", id="2", target="replica a-0", holds=False, evidence="a fifth failed")]
+    (one,) = incidents_of(again)
+    assert (one.state, one.steps[-1]["effect"]) == ("under way", "ineffective")
+    assert "did not help (&lt;b&gt;moved&lt;/b&gt;; a fifth failed)" in section(again, PLAN)
+    # The fault came back before it was looked at: that is an incident of its own, and this one stays ended.
+    assert [one.state for one in incidents_of([*again[:4], intent(1800.0, "9"), again[4]])] == ["mended", "under way"]
+
+
 def test_what_it_cost_is_half_the_model_and_half_the_host_for_ten_minutes() -> None:
     first = incidents_of(STORY)[0]
     lost, paid = costs(first, 600.0, PLAN)

@@ -19,8 +19,8 @@ DOCUMENTATION = r"""
 short_description: Reduce a webhook's message to a small, harmless signal
 description:
   - Takes Alertmanager's webhook message, in C(payload) or at the top of the event.
-  - Gives C(signal) with C(firing), the number of firing alerts, C(dropped), the number of malformed ones, C(urgent),
-    whether one of them is of O(urgent_severity), and C(alerts), at most O(max_alerts) of them, urgent ones first.
+  - Gives C(signal) with C(firing), the number of firing alerts, C(resolved), that of resolved ones, C(dropped), that of
+    malformed ones, C(urgent), whether one of them is of O(urgent_severity), and C(alerts), at most O(max_alerts) of them, urgent ones first.
   - An event without any alert has C(signal.firing) 0, so no rule matches it.
 options:
   max_alerts:
@@ -52,16 +52,19 @@ def main(event: Any, max_alerts: int = 100, urgent_severity: str = "page") -> di
     """See ``DOCUMENTATION``."""
     message = event.get("payload", event) if isinstance(event, dict) else {}
     given = message.get("alerts") if isinstance(message, dict) else None
-    found, dropped = [], 0
+    found, resolved, dropped = [], 0, 0
     for one in given[:MAX_SEEN] if isinstance(given, list) else []:
         alert = _alert(one)
         if alert is None:
             dropped += 1
         elif alert["status"] == "firing":
             found.append(alert)
+        else:
+            resolved += 1
     found.sort(key=lambda alert: alert["labels"].get("severity") != urgent_severity)
     signal = {
         "firing": len(found),
+        "resolved": resolved,
         "dropped": dropped,
         "urgent": bool(found) and found[0]["labels"].get("severity") == urgent_severity,
         "alerts": found[: max(1, int(max_alerts))],

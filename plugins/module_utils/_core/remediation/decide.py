@@ -15,14 +15,15 @@ What is not known is never a reason to act: without a target, a look, a floor or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import digest
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation import breaker, exclusions, limits
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.alerts import Alert, fold
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.breaker import Fault
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.decision import Decision, People
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.history import (
     WITHOUT_EFFECT,
     Action,
@@ -38,21 +39,16 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.situation import Situation, resolve
 
 
-@dataclass
-class Decision:
-    """``actions``: to be carried out, in this order. ``looks``: actions a dead run left, whose effect is to be looked at.
-    ``held``: faults that are left alone for now, with why. ``opened``: breakers that open now, scope to cause."""
+def decide(here: Situation, policy: Policy, worse: Sequence[Mapping[str, Any]] = ()) -> Decision:
+    """What to do now. The same situation gives the same decision.
 
-    actions: list[Action] = field(default_factory=list)
-    looks: list[Action] = field(default_factory=list)
-    held: list[dict[str, Any]] = field(default_factory=list)
-    escalations: list[dict[str, Any]] = field(default_factory=list)
-    opened: dict[str, str] = field(default_factory=dict)
-
-
-def decide(here: Situation, policy: Policy) -> Decision:
-    """What to do now. The same situation gives the same decision."""
+    Args:
+        here: the situation.
+        policy: how much may be done.
+        worse: reviews, just put on record, of what was mended and does not hold.
+    """
     found = Decision()
+    people = People(found, here, policy)
     found.looks = [
         one
         for one in here.history.under_way()
@@ -60,33 +56,36 @@ def decide(here: Situation, policy: Policy) -> Decision:
     ]
     alerts = [alert for alert in fold(here.alerts) if alert.firing and alert.name not in NO_FAULT]
     here = replace(here, alerts=alerts)
-    faults = _faults(alerts, here, policy, found)
+    faults = _faults(alerts, here, people)
     found.opened = breaker.openings(faults, here, policy)
     stopped = {scope: str(event.get("cause", "")) for scope, event in here.history.breakers.items()} | found.opened
     frozen = exclusions.frozen(here, policy)
     for scope, cause in sorted(found.opened.items()):
-        _escalate(found, here, policy, "Breaker", scope, f"nothing more is done about {scope}: {cause}")
+        people.tell("Breaker", scope, f"nothing more is done about {scope}: {cause}")
     for fault in sorted(faults, key=lambda one: _order(one, here, policy)):
-        _handle(fault, here, policy, found, stopped, frozen)
+        _handle(fault, here, policy, people, stopped, frozen)
+    handled = {one.target for one in found.actions} | {one["target"] for one in [*found.held, *found.escalations]}
+    for one in worse:
+        if one["target"] not in handled:
+            people.tell("RemediationReview", one["target"], f"mended, but it does not hold: {one['evidence']}")
+    people.tell_of_others()
     return found
 
 
-def _faults(alerts: Sequence[Alert], here: Situation, policy: Policy, found: Decision) -> list[Fault]:
+def _faults(alerts: Sequence[Alert], here: Situation, people: People) -> list[Fault]:
     """The alerts that something could be done about; the others are told to a person."""
     faults = []
     for alert in alerts:
         ladder = here.ladders.get(alert.name)
         if any(one.covers(alert, here.now) for one in here.silences):
-            _hold(found, alert, _shown(alert), "silenced")
+            people.found.hold(alert, _shown(alert), "silenced")
             continue
         if ladder is None:
-            _escalate(
-                found, here, policy, alert.name or "unnamed alert", _shown(alert), "an alert without a ladder", alert
-            )
+            people.tell(alert.name or "unnamed alert", _shown(alert), "an alert without a ladder", alert)
             continue
         target = resolve(alert, ladder.scope, here)
         if isinstance(target, str):
-            _escalate(found, here, policy, alert.name, _shown(alert), f"nothing is done: {target}", alert)
+            people.tell(alert.name, _shown(alert), f"nothing is done: {target}", alert)
             continue
         faults.append(Fault(alert, ladder, target))
     return faults
@@ -102,62 +101,63 @@ def _order(fault: Fault, here: Situation, policy: Policy) -> tuple[float, float,
 
 
 def _handle(
-    fault: Fault, here: Situation, policy: Policy, found: Decision, stopped: dict[str, str], frozen: str
+    fault: Fault, here: Situation, policy: Policy, people: People, stopped: dict[str, str], frozen: str
 ) -> None:
     alert, target = fault.alert, fault.target
     why = exclusions.left_alone(fault, here, policy)
     if why:
-        return _hold(found, alert, target.name, why)
+        return people.found.hold(alert, target.name, why)
     if fault.ladder.person:
         why = exclusions.may_pass(fault, here)
         if why:
-            return _hold(found, alert, target.name, why)
-        return _escalate(found, here, policy, alert.name, target.name, fault.ladder.person, alert)
+            return people.found.hold(alert, target.name, why)
+        return people.tell(alert.name, target.name, fault.ladder.person, alert)
     if frozen:
-        return _hold(found, alert, target.name, frozen)
+        return people.found.hold(alert, target.name, frozen)
     cause = breaker.opened_by(_model_of(fault, here), stopped)
     if cause:
-        return _hold(found, alert, target.name, f"a breaker is open: {cause}")
+        return people.found.hold(alert, target.name, f"a breaker is open: {cause}")
     blamed = exclusions.blamed(fault, here, policy)
     if blamed:
-        return _escalate(found, here, policy, alert.name, target.name, blamed, alert)
+        return people.tell(alert.name, target.name, blamed, alert)
     why = exclusions.not_there(fault, here, policy)
     if why:
-        return _hold(found, alert, target.name, why)
-    _climb(fault, here, policy, found)
+        return people.found.hold(alert, target.name, why)
+    _climb(fault, here, policy, people)
     return None
 
 
-def _climb(fault: Fault, here: Situation, policy: Policy, found: Decision) -> None:
+def _climb(fault: Fault, here: Situation, policy: Policy, people: People) -> None:
     """The first step of the ladder that is due and within its budget; a person behind the last."""
+    found = people.found
     done = [*here.history.actions, *found.actions]
     alert, target = fault.alert, fault.target
     start, why = _next_step(fault, done, here, policy)
     if start < 0:
-        return _hold(found, alert, target.name, why)
+        return people.found.hold(alert, target.name, why)
     for step in fault.ladder.steps[start:]:
         new = _action(step, fault, here, len(found.actions))
         if isinstance(new, str):
             # A busy host that serves nothing harms nobody: it is not set aside, it may be the spare one.
-            return _hold(found, alert, target.name, new)
+            return people.found.hold(alert, target.name, new)
         if step in (MOVE, QUARANTINE) and target.host in here.set_aside:
             why = f"{target.host} is set aside already"
             continue
         wait = limits.must_wait(new, done, here, policy)
         if wait:
-            return _hold(found, alert, target.name, wait)
+            return people.found.hold(alert, target.name, wait)
         why = limits.over_budget(new, done, here, policy)
         if why:
             continue
         floor = limits.below_floor(new, done, here, policy)
         if floor:
-            return _escalate(found, here, policy, alert.name, target.name, f"not restarted: {floor}", alert)
+            return people.tell(alert.name, target.name, f"not restarted: {floor}", alert)
         share = limits.over_zone_share(new, done, here, policy)
         if share:
-            return _hold(found, alert, target.name, share)
+            return people.found.hold(alert, target.name, share)
         found.actions.append(new)
         return None
-    return _escalate(found, here, policy, alert.name, target.name, why, alert)
+    return people.tell(alert.name, target.name, why, alert)
 
 
 def _next_step(fault: Fault, done: Sequence[Action], here: Situation, policy: Policy) -> tuple[int, str]:
@@ -171,7 +171,7 @@ def _next_step(fault: Fault, done: Sequence[Action], here: Situation, policy: Po
     place = steps.index(last.step) if last.step in steps else -1
     came_back = fault.alert.since > last.at
     if last.effect in WITHOUT_EFFECT or not came_back:
-        if last.effect not in WITHOUT_EFFECT and here.now - last.ended < policy.breaker_hosts_seconds:
+        if last.effect not in WITHOUT_EFFECT and here.now - last.ended < policy.review_seconds:
             return -1, f"{last.step.replace('_', ' ')} helped; the alert has not resolved yet"
         return place + 1, f"{last.step.replace('_', ' ')} did not help"
     return max(place, 0), f"it came back after {last.step.replace('_', ' ')}"
@@ -224,39 +224,3 @@ def _most_of(here: Situation, host: str) -> str:
 def _shown(alert: Alert) -> str:
     slot = "" if alert.slot is None else f" slot {alert.slot}"
     return " ".join(text.strip() for text in (alert.host + slot, alert.model) if text) or "nothing named"
-
-
-def _hold(found: Decision, alert: Alert, target: str, why: str) -> None:
-    found.held.append({"alert": alert.name, "target": target, "why": why, "count": alert.count})
-
-
-def _escalate(
-    found: Decision,
-    here: Situation,
-    policy: Policy,
-    name: str,
-    target: str,
-    reason: str,
-    alert: Alert | None = None,
-) -> None:
-    """Tell a person, once in a while for the same thing."""
-    reason = reason or "all steps were tried"
-    for old in [*here.history.escalations, *found.escalations]:
-        told = (old.get("alert"), old.get("target")) == (name, target)
-        if told and here.now - float(old["at"]) < policy.escalation_repeat_seconds:
-            if alert is not None:
-                _hold(found, alert, target, f"a person was told: {old.get('reason')}")
-            return
-    tried = [one for one in here.history.actions if one.target == target][-5:]
-    found.escalations.append(
-        {
-            "at": here.now,
-            "alert": name,
-            "target": target,
-            "reason": reason,
-            "summary": alert.summary if alert is not None else "",
-            "since": alert.since if alert is not None else here.now,
-            "count": alert.count if alert is not None else 1,
-            "tried": [{"at": one.at, "step": one.step, "effect": one.effect} for one in tried],
-        }
-    )

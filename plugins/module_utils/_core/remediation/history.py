@@ -32,7 +32,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
 SCHEMA_VERSION = 1
 KIND = "remediation"
 INTENT, RESULT, ESCALATION, BREAKER, SHADOW = "intent", "result", "escalation", "breaker", "shadow"
-RELEASE = "release"
+RELEASE, REVIEW = "release", "review"
 # effective: the fault is gone; ineffective: it is not; gone: it was before anything was done; failed: the step itself
 # did not succeed.
 EFFECTS = ("effective", "ineffective", "gone", "failed")
@@ -64,6 +64,7 @@ class Action:
     effect: str = ""
     ended: float = 0.0
     shadow: bool = False
+    reviewed: bool = False
 
     @property
     def open(self) -> bool:
@@ -193,6 +194,8 @@ def parse_history(events: Sequence[Mapping[str, Any]], *, where: str, shadow: bo
             history.actions.append(_action(event, at, f"{where}, line {number}"))
         elif what == RESULT:
             _settle(history, places, event, at, f"{where}, line {number}")
+        elif what == REVIEW:
+            _review(history, places, event, f"{where}, line {number}")
         elif what == ESCALATION:
             history.escalations.append(dict(event))
         elif what == RELEASE:
@@ -225,6 +228,7 @@ def _action(event: Mapping[str, Any], at: float, where: str) -> Action:
         effect="effective" if shadow else "",
         ended=at if shadow else 0.0,
         shadow=shadow,
+        reviewed=False,
         **{
             name: str(event.get(name) or "")
             for name in ("alert", "target", "kind", "host", "model", "zone", "owner", "reason")
@@ -245,6 +249,21 @@ def _settle(history: History, places: Mapping[str, int], event: Mapping[str, Any
     old = history.actions[place]
     if old.open:  # the first word on it counts
         history.actions[place] = Action(**{**vars(old), "effect": event["effect"], "ended": at})
+
+
+def _review(history: History, places: Mapping[str, int], event: Mapping[str, Any], where: str) -> None:
+    """The second look at an action that helped: one that does not hold did not help."""
+    place = places.get(str(event.get("id")))
+    if place is None or event.get("holds", "") not in (True, False, None):
+        raise InputError(
+            f"a review ({event.get('holds')!r}) belongs to no action",
+            where=where,
+            remedy="Move the file away once a person has looked",
+        )
+    old = history.actions[place]
+    if old.effect == "effective" and not old.reviewed:
+        effect = "ineffective" if event["holds"] is False else old.effect
+        history.actions[place] = Action(**{**vars(old), "effect": effect, "reviewed": True})
 
 
 def _damaged(where: str, number: int, what: str) -> InputError:

@@ -7,6 +7,7 @@
 an incident begins with an action or an escalation on a target without one that is open
 it takes in every further action and escalation on the target, until an action helped
 what comes back after that is another incident
+an action that did not hold, looked at again, had not ended it
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
     ESCALATION,
     INTENT,
     RESULT,
+    REVIEW,
 )
 
 MENDED, GONE, UNDER_WAY, TOLD = "mended", "gone by itself", "under way", "told to a person"
@@ -62,6 +64,15 @@ def incidents_of(events: Sequence[Mapping[str, Any]]) -> list[Incident]:
             if event.get("effect") in ("effective", "gone"):
                 incident.ended = float(event["at"])
                 current.pop(incident.target, None)
+        elif kind == REVIEW and str(event.get("id")) in steps:
+            incident, step = steps[str(event["id"])]
+            step["review"] = event.get("evidence") or ""
+            if event.get("holds") is False:
+                step["effect"] = "ineffective"
+                # It was no end, unless the fault is back as an incident of its own.
+                if incident.target not in current:
+                    incident.ended = 0.0
+                    current[incident.target] = incident
         elif kind in (INTENT, ESCALATION) and event.get("alert") != "Breaker":
             incident = _incident(event, current, found)
             if kind == INTENT:

@@ -46,8 +46,13 @@ class Policy:
         look_seconds: a look at a server is good for that long.
         open_seconds: an action without a result is looked at after that long, whoever began it.
         blame_seconds: a fault that begins so soon after a change is put down to it.
+        review_seconds: a restart that helped is looked at again that long after, beside its peers; an alert that still
+            fires then was not helped.
+        review_late_seconds: and up to that much later, if no run came before.
         memory_seconds: how long an action on a target decides what comes next.
         escalation_repeat_seconds: the same escalation is not repeated within that time.
+        escalations_each: so many targets of one alert name are told each by itself in an hour.
+        escalation_others_seconds: all others of the name are one entry, at most once in that time.
     """
 
     replica_restarts: int = 3
@@ -77,8 +82,12 @@ class Policy:
     look_seconds: float = 120.0
     open_seconds: float = 1800.0
     blame_seconds: float = 1800.0
+    review_seconds: float = 300.0
+    review_late_seconds: float = HOUR
     memory_seconds: float = 24 * HOUR
     escalation_repeat_seconds: float = 4 * HOUR
+    escalations_each: int = 10
+    escalation_others_seconds: float = 600.0
 
     def cooldown(self, done: int) -> float:
         """Pause after the ``done``-th action on a target: doubling, bounded."""

@@ -18,7 +18,8 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.operations.lock import alone
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.decide import Decision, decide
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.decide import decide
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.decision import Decision
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.history import (
     BREAKER,
     ESCALATION,
@@ -40,6 +41,12 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
     SCALE_OUT,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.policy import Policy
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.review import (
+    Review,
+    due,
+    never_resolved,
+    reviewed,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.situation import Situation
 
 AUDIT_CAUSE = "an action could not be put on record"
@@ -47,12 +54,13 @@ AUDIT_CAUSE = "an action could not be put on record"
 
 @dataclass
 class Turn:
-    """``events``: what was put on record, or would be."""
+    """``events``: what was put on record, or would be. ``reviews``: what is to be compared with its peers now."""
 
     decision: Decision = field(default_factory=Decision)
     history: History = field(default_factory=History)
     events: list[dict[str, Any]] = field(default_factory=list)
     here: Situation | None = None
+    reviews: list[Review] = field(default_factory=list)
 
     def given_out(self) -> list[dict[str, Any]]:
         return [_intent(one, INTENT) for one in self.decision.actions]
@@ -82,6 +90,7 @@ def take_turn(
     policy: Policy,
     *,
     outcomes: Sequence[Mapping[str, Any]] = (),
+    reviews: Sequence[Mapping[str, Any]] = (),
     close: Mapping[str, Any] | None = None,
     release: Mapping[str, Any] | None = None,
     shadow: bool = False,
@@ -94,6 +103,7 @@ def take_turn(
         situation: everything else, given the history.
         policy: how much may be done.
         outcomes: what became of actions, each with ``id``, ``effect``, ``evidence`` and ``at``.
+        reviews: what was compared, each with ``id``, ``verdict`` and ``reasons``.
         close: ``scope``, ``by``, ``at`` and ``note``: a person closes a breaker.
         release: ``host``, ``by`` and ``at``: a person gives a host back.
         shadow: say and record what would be done, and give nothing out to be done.
@@ -111,6 +121,7 @@ def take_turn(
             situation,
             policy,
             outcomes=outcomes,
+            reviews=reviews,
             close=close,
             release=release,
             shadow=shadow,
@@ -138,6 +149,7 @@ def turn_on(
     policy: Policy,
     *,
     outcomes: Sequence[Mapping[str, Any]] = (),
+    reviews: Sequence[Mapping[str, Any]] = (),
     close: Mapping[str, Any] | None = None,
     release: Mapping[str, Any] | None = None,
     shadow: bool = False,
@@ -145,25 +157,34 @@ def turn_on(
     where: str = "",
 ) -> Turn:
     """The same over events at hand, writing nothing. ``marked``: whether an action could not be put on record before."""
+
+    def known(more: Sequence[Mapping[str, Any]]) -> History:
+        found = parse_history([*before, *more], where=where, shadow=shadow)
+        if marked and (close is None or close.get("scope") != FLEET):
+            found.breakers.setdefault(FLEET, {"cause": AUDIT_CAUSE})
+        return found
+
     history = parse_history(before, where=where, shadow=shadow)
     events = _results(history, outcomes)
     if close is not None:
         events += _closing(history, close, marked)
     if release is not None:
         events += _releasing(release)
-    if events:
-        history = parse_history([*before, *events], where=where, shadow=shadow)
-    if marked and (close is None or close.get("scope") != FLEET):
-        history.breakers.setdefault(FLEET, {"cause": AUDIT_CAUSE})
+    history = known(events)
     here = situation(history)
-    decision = decide(here, policy)
+    second = [*never_resolved(here, policy), *reviewed(reviews, here, policy)] if not shadow else []
+    if second:
+        events += second
+        history = known(events)
+        here = situation(history)
+    decision = decide(here, policy, [one for one in second if one["holds"] is False])
     for scope, cause in sorted(decision.opened.items()):
         opened = {"event": BREAKER, "state": "open", "scope": scope, "cause": cause, "at": here.now}
         history.breakers[scope] = opened
         events.append(opened)
     events += [_intent(one, SHADOW if shadow else INTENT) for one in decision.actions]
     events += [{"event": ESCALATION, **one} for one in decision.escalations]
-    return Turn(decision, history, events, here)
+    return Turn(decision, history, events, here, [] if shadow else due(here, policy))
 
 
 def _results(history: History, outcomes: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -217,7 +238,7 @@ def _releasing(release: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _intent(action: Action, event: str) -> dict[str, Any]:
     kept = asdict(action)
-    for name in ("effect", "ended", "shadow"):
+    for name in ("effect", "ended", "shadow", "reviewed"):
         kept.pop(name)
     scope = kept.pop("kind")  # an event's kind is that of the file
     return {**kept, "event": event, "scope": scope, "servers": list(action.servers)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.decide import Decision
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.decision import Decision
 
 HELD_SHOWN = 20
 

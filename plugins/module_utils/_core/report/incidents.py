@@ -93,7 +93,7 @@ def _cells(one: Incident, until: float, plan: Mapping[str, Any]) -> list[Cell | 
 def _step(step: Mapping[str, Any]) -> str:
     name = str(step.get("step", "")).replace("_", " ")
     what = HELPED.get(str(step.get("effect")), "under way")
-    evidence = step.get("evidence")
+    evidence = "; ".join(str(step[name]) for name in ("evidence", "review") if step.get(name))
     return f"{name}: {what}" + (f" ({evidence})" if evidence else "")
 
 

@@ -73,7 +73,8 @@ class Desk:
         inventory.write_text(
             json.dumps(
                 {"all": {
-                    "vars": {"monitoring_alertmanager_port": self.alertmanager, "ansible_connection": "local"},
+                    "vars": {"monitoring_alertmanager_port": self.alertmanager, "ansible_connection": "local",
+                             "deploy_state_dir": str(self.directory / "state")},
                     "hosts": {"mon1": {"modelops_monitoring": True, "modelops_address": "127.0.0.1"}},
                 }}
             )
@@ -118,6 +119,11 @@ class Desk:
 
     def output(self) -> str:
         return self.log.read_text(errors="replace")
+
+    def record(self) -> list[dict[str, Any]]:
+        """What remediation put on record."""
+        path = self.directory / "state" / "remediation.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def runs(self) -> int:
         return self.output().count("PLAY [Ask what fires]")

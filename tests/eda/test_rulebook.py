@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -85,6 +86,11 @@ def test_a_flood_neither_loses_the_important_alert_nor_starts_a_run_each(desk: D
     assert 1 <= runs <= 4 * (took / WINDOW_SECONDS + 1)
     assert read and max(read) == FLOOD
     assert "HostDown" in desk.output()
+    # No host of this inventory serves, so that nothing can be done: a person is told of the one that matters, and of the rest in
+    # a few entries.
+    told = Counter(one["alert"] for one in desk.record() if one["event"] == "escalation")
+    assert told["HostDown"] == 1
+    assert 0 < told["HostCpuHigh"] <= 10 + took / 600 + 1
 
 
 def test_an_alert_that_comes_while_runs_are_held_back_gets_a_run_after_it(desk: Desk) -> None:

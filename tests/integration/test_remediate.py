@@ -106,18 +106,6 @@ def test_a_dead_server_is_restarted_and_a_second_run_changes_nothing(fleet: Flee
     assert fleet.running() == after
 
 
-def test_what_was_mended_is_looked_at_again_once_and_the_record_says_why_it_was_not_compared(fleet: Fleet) -> None:
-    before = len(record(fleet))
-    run = remediate(fleet, modelops_remediation_policy={**POLICY, "review_seconds": 1})
-    (review,) = record(fleet)[before:]
-    assert (review["event"], review["holds"]) == ("review", None), run.output
-    # No gateway counts the requests of this fleet.
-    assert review["evidence"].startswith("not compared: no ")
-    assert set(run.changed().values()) == {0}
-    remediate(fleet, modelops_remediation_policy={**POLICY, "review_seconds": 1})
-    assert len(record(fleet)) == before + 1
-
-
 class Receiver(BaseHTTPRequestHandler):
     """Keeps what it is told."""
 

@@ -94,13 +94,13 @@ def never_resolved(here: Situation, policy: Policy) -> list[dict[str, Any]]:
 
 
 def due(here: Situation, policy: Policy) -> list[Review]:
-    """What is to be compared now. What does not answer, or fires, is a fault of its own."""
+    """What is to be compared now. What gave no answer, or fires, is a fault of its own."""
     actions = ripe(here.history, here.now, policy)
     firing = _firing(here) if actions else {}
     found = []
     for one in actions:
         server = here.servers.get(one.servers[0])
-        if server is None or server.model != one.model or not answers(here, server.name, policy):
+        if server is None or server.model != one.model or answers(here, server.name, policy) is False:
             continue
         if one.target not in firing:
             found.append(Review(one, one.ended, one.ended + policy.review_seconds, _peers(one, here, policy)))
@@ -108,7 +108,7 @@ def due(here: Situation, policy: Policy) -> list[Review]:
 
 
 def _peers(action: Action, here: Situation, policy: Policy) -> tuple[str, ...]:
-    """Replicas of the same model that answer and that nothing was done to meanwhile."""
+    """Replicas of the same model that nothing was done to meanwhile, but for those that gave no answer."""
     until = action.ended + policy.review_seconds
     touched = {
         name
@@ -116,10 +116,8 @@ def _peers(action: Action, here: Situation, policy: Policy) -> tuple[str, ...]:
         if other.counts and other.at < until and (other.open or other.ended > action.ended - policy.settle_seconds)
         for name in other.servers
     }
-    left = sorted(
-        one.name for one in here.of_model(action.model) if one.name not in touched and answers(here, one.name, policy)
-    )
-    return tuple(left[:PEERS])
+    left = [one.name for one in here.of_model(action.model) if one.name not in touched]
+    return tuple(sorted(name for name in left if answers(here, name, policy) is not False)[:PEERS])
 
 
 def reviewed(given: Sequence[Mapping[str, Any]], here: Situation, policy: Policy) -> list[dict[str, Any]]:

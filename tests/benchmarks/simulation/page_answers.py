@@ -73,7 +73,7 @@ def hours_at(result: Mapping[str, Any], name: str, row: Row) -> float | None:
     """What ours, or the limit, takes for the attainment of this row."""
     points, slo = curve(result, name), mean(row, "slo_share")
     if len(points) > 1 and points[0][0] - BEYOND <= slo < points[0][0]:  # the first line goes on a little
-        (lower, hours, _), (upper, more, _) = points[:2]
+        (lower, hours), (upper, more) = (point[:2] for point in points[:2])
         return hours - (lower - slo) * (more - hours) / (upper - lower)
     return between(points, 0, slo, 1)
 

@@ -51,10 +51,10 @@ def _document(value: Any, kind: str) -> Mapping[str, Any]:
     return expect_mapping(documents.load(value, what=kind), what=kind)
 
 
-def exposition(samples: list[Sample], says_of: Mapping[str, str] = HELP) -> str:
-    """Samples with a value, grouped by name in the order of ``says_of`` (name to what it is), sorted by labels."""
+def exposition(samples: list[Sample], says_of: Mapping[str, str] | None = None) -> str:
+    """Samples with a value, grouped by name in the order of ``says_of`` (name to what it is; HELP), sorted by labels."""
     lines = []
-    for name, says in says_of.items():
+    for name, says in (HELP if says_of is None else says_of).items():
         own = sorted(
             (sorted(labels.items()), value) for found, labels, value in samples if found == name and value is not None
         )

@@ -53,8 +53,6 @@ _value:
   type: dict
 """
 
-import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
@@ -68,9 +66,8 @@ def plan_floors(
 ) -> dict[str, Any]:
     """See ``DOCUMENTATION``."""
     try:
-        with sealing.using(sealing.make_seal(passwords, password_files, [path])):
-            plan = parse_plan(sealing.opened(base64.b64decode(content, validate=True), where=path), where=path)
-    except (ModelOpsError, binascii.Error) as error:
+        plan = parse_plan(sealing.opened_base64(content, passwords, password_files, where=path), where=path)
+    except ModelOpsError as error:
         return {"rollout": {}, "refused": str(error)}
     return {"rollout": plan.get("rollout") or {}, "refused": ""}
 

@@ -54,7 +54,6 @@ _value:
 """
 
 import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,12 +66,9 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors i
 def unsealed(content: str, path: str, passwords: Sequence[str] = (), password_files: Sequence[str] = ()) -> str:
     """See ``DOCUMENTATION``."""
     try:
-        with sealing.using(sealing.make_seal(passwords, password_files, [path])):
-            opened = sealing.opened(base64.b64decode(content, validate=True), where=path)
+        opened = sealing.opened_base64(content, passwords, password_files, where=path)
     except ModelOpsError as error:
         raise AnsibleFilterError(error.message) from error
-    except binascii.Error as error:
-        raise AnsibleFilterError(f"{path}: this is not Base64 ({error})") from error
     return base64.b64encode(opened).decode("ascii")
 
 

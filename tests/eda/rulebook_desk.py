@@ -17,9 +17,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 RULEBOOK = ROOT / ".cache/eda/bin/ansible-rulebook"
 ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+NEEDS_RULEBOOK = pytest.mark.skipif(not RULEBOOK.exists(), reason="ansible-rulebook is not in .cache/eda: make eda")
+NEEDS_ALERTMANAGER = pytest.mark.skipif(not ALERTMANAGER, reason="Alertmanager is not installed")
 TOKEN = "a-token-of-this-test"
 FLOOD = int(os.environ.get("MODELOPS_FLOOD", "10000"))
 WINDOW_SECONDS = 30

@@ -19,7 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rulebook_desk import ALERTMANAGER, FLOOD, RULEBOOK, WINDOW_SECONDS, Desk, alert, post, post_all
+from rulebook_desk import (
+    FLOOD,
+    NEEDS_ALERTMANAGER,
+    NEEDS_RULEBOOK,
+    WINDOW_SECONDS,
+    Desk,
+    alert,
+    post,
+    post_all,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "integration"))
 
@@ -28,11 +37,7 @@ from test_loop import NIGHT, write_history
 from test_remediate import first, record, stop
 
 pytest.importorskip("xllamacpp", reason="the llama.cpp server of the demo environment is not installed")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not RULEBOOK.exists(), reason="ansible-rulebook is not in .cache/eda: make eda"),
-    pytest.mark.skipif(not ALERTMANAGER, reason="Alertmanager is not installed"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_RULEBOOK, NEEDS_ALERTMANAGER]
 
 
 @pytest.fixture(scope="module")

@@ -20,16 +20,24 @@ from typing import Any
 
 import pytest
 import yaml
-from rulebook_desk import FLOOD, IMPORTANT, RULEBOOK, WINDOW_SECONDS, Desk, alert, free_port, message, post, post_all
+from rulebook_desk import (
+    FLOOD,
+    IMPORTANT,
+    NEEDS_RULEBOOK,
+    WINDOW_SECONDS,
+    Desk,
+    alert,
+    free_port,
+    message,
+    post,
+    post_all,
+)
 
 OBJECTS = yaml.safe_load((Path(__file__).resolve().parents[2] / "extensions/awx/objects.yml").read_text())
 SECRET = "a-controller-token-of-this-test"
 JOB_SECONDS = 2.0
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not RULEBOOK.exists(), reason="ansible-rulebook is not in .cache/eda: make eda"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_RULEBOOK]
 
 
 class Controller:

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 
 import pytest
 from rulebook_desk import (
-    ALERTMANAGER,
     FLOOD,
     IMPORTANT,
-    RULEBOOK,
+    NEEDS_ALERTMANAGER,
+    NEEDS_RULEBOOK,
     TOKEN,
     WINDOW_SECONDS,
     Desk,
@@ -30,11 +30,7 @@ from rulebook_desk import (
     post_all,
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not RULEBOOK.exists(), reason="ansible-rulebook is not in .cache/eda: make eda"),
-    pytest.mark.skipif(not ALERTMANAGER, reason="Alertmanager is not installed"),
-]
+pytestmark = [pytest.mark.slow, NEEDS_RULEBOOK, NEEDS_ALERTMANAGER]
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from local_playbook import play
 from test_module_upgrade_step import releases, replicas, step
 
-ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = [
     {
         "hosts": "all",
@@ -28,23 +26,13 @@ def finish(folder: Path, last: dict[str, Any], left: dict[str, int], *words: str
     """The role's end on the hosts of ``left``, each with so many requests still in flight at the drain limit (-1: none drained)."""
     undrained = {name: [{"left_in_flight": count}] if count >= 0 else [] for name, count in left.items()}
     hosts = {name: {"__upgrade_undrained": found} for name, found in undrained.items()}
-    playbook, inventory = folder / "finish.json", folder / "hosts.json"
-    playbook.write_text(json.dumps(PLAYBOOK), encoding="utf-8")
+    inventory = folder / "hosts.json"
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
     variables = {
         **{"upgrade_model": "chat", "upgrade_output_dir": str(folder / "output"), "__upgrade_begins": False},
-        **{"__upgrade_step": last, "ansible_connection": "local", "ansible_python_interpreter": sys.executable},
+        **{"__upgrade_step": last, "ansible_connection": "local"},
     }
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(inventory), str(playbook), *words]
-    return subprocess.run(
-        [*command, "-e", json.dumps(variables)],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"), "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    return play(folder / "finish.json", PLAYBOOK, variables, *words, inventory=str(inventory))
 
 
 def upgrade(folder: Path, running: list[dict[str, Any]], **more: Any) -> dict[str, Any]:

@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from local_playbook import play
 
-ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = [
     {
         "hosts": "localhost",
@@ -37,8 +34,7 @@ PLAYBOOK = [
 
 def staged(tmp_path: Path, **artifact: Any) -> dict[str, list[str]]:
     """What the role remembers after it has tried to fetch the artefact."""
-    playbook, said = tmp_path / "stage.json", tmp_path / "said.json"
-    playbook.write_text(json.dumps(PLAYBOOK), encoding="utf-8")
+    said = tmp_path / "said.json"
     entry = {"engine": "command", "version": "2", "executable": ["/bin/true"], "artifact": artifact}
     variables = {
         "upgrade_model": "chat",
@@ -46,18 +42,8 @@ def staged(tmp_path: Path, **artifact: Any) -> dict[str, list[str]]:
         "deploy_prefix": str(tmp_path / "prefix"),
         "modelops_host_state": {},
         "said": str(said),
-        "ansible_python_interpreter": sys.executable,
     }
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", str(playbook)]
-    done = subprocess.run(
-        [*command, "-e", json.dumps(variables)],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".cache/collections"), "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = play(tmp_path / "stage.json", PLAYBOOK, variables)
     assert done.returncode == 0, done.stdout + done.stderr
     return dict(json.loads(said.read_text(encoding="utf-8")))
 

@@ -21,36 +21,16 @@ sys.path.insert(0, str(ROOT / "tests" / "lab"))
 
 from job_lab import JobHost, one_host, said, training  # noqa: E402
 from lab_fleet import why_not  # noqa: E402
+from slurm_conf import CONF, CORES, INSTALL  # noqa: E402
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica  # noqa: E402
 
 pytestmark = [pytest.mark.systemd, pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not() or "can run")]
 
-# Accelerators are pretended: Slurm counts files.
-SLURM = r"""
-set -e
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq && apt-get install -qq -y --no-install-recommends slurmctld slurmd slurm-client munge >/dev/null
-mkdir -p /var/spool/slurmctld /var/spool/slurmd /var/log/slurm
-chown slurm /var/spool/slurmctld /var/log/slurm
+NODE = f"NodeName=lab-a1 {CORES} Gres=gpu:4 State=UNKNOWN"
+SLURM = f"""{INSTALL.format(packages="slurmctld slurmd slurm-client")}
 cat > /etc/slurm/slurm.conf <<END
-ClusterName=lab
-SlurmctldHost=lab-a1
-SlurmUser=slurm
-StateSaveLocation=/var/spool/slurmctld
-SlurmdSpoolDir=/var/spool/slurmd
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SchedulerParameters=bf_interval=2,sched_interval=2
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-GresTypes=gpu
-MinJobAge=3600
-KillWait=5
-MessageTimeout=30
-NodeName=lab-a1 CPUs=2 Boards=1 SocketsPerBoard=1 CoresPerSocket=2 ThreadsPerCore=1 Gres=gpu:4 State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:8
-END
+{CONF.format(controller="lab-a1", more=NODE)}END
 touch /dev/card0 /dev/card1 /dev/card2 /dev/card3
 echo 'Name=gpu File=/dev/card[0-3]' > /etc/slurm/gres.conf
 systemctl restart munge slurmctld slurmd

@@ -23,6 +23,8 @@ import hashlib
 import hmac
 import os
 import stat
+from base64 import b64decode
+from binascii import Error as Base64Error
 from binascii import Error as HexError
 from binascii import hexlify, unhexlify
 from collections.abc import Iterator, Sequence
@@ -114,6 +116,20 @@ def opened(content: bytes, *, where: str) -> bytes:
     return content
 
 
+def opened_base64(content: str, passwords: Sequence[str], files: Sequence[str], *, where: str) -> bytes:
+    """What a file says that a task has read, in Base64; never a plain one where a password is given.
+
+    Raises:
+        InputError: no Base64, or what :func:`make_seal` and :func:`opened` refuse.
+    """
+    with using(make_seal(passwords, files, [where])):
+        try:
+            stored = b64decode(content, validate=True)
+        except Base64Error as error:
+            raise InputError(f"this is not Base64 ({error})", where=where) from error
+        return opened(stored, where=where)
+
+
 def closed(content: bytes, *, path: str) -> bytes:
     """The bytes to write for ``content`` at ``path``: sealed where the seal in force covers it."""
     seal = _in_force.get()
@@ -122,25 +138,23 @@ def closed(content: bytes, *, path: str) -> bytes:
 
 def says(stored: bytes, content: bytes, *, path: str) -> bool:
     """Whether a file with the bytes ``stored`` says ``content``, and is sealed as it would be now."""
-    seal = _in_force.get()
-    if not seal or not seal.covers(path):
-        return stored == content
-    try:
-        return open_with(stored, seal.passwords[:1], where=path) == content
-    except InputError:
-        return False
+    return _currently_says(stored, path) == content
 
 
 def is_current(stored: bytes, *, path: str) -> bool:
     """Whether the bytes of a file are sealed as they would be now; plain ones are, where nothing covers them."""
+    return _currently_says(stored, path) is not None
+
+
+def _currently_says(stored: bytes, path: str) -> bytes | None:
+    """What the bytes of a file say; None where the seal in force covers it and would close it otherwise."""
     seal = _in_force.get()
     if not seal or not seal.covers(path):
-        return True
+        return stored
     try:
-        open_with(stored, seal.passwords[:1], where=path)
+        return open_with(stored, seal.passwords[:1], where=path)
     except InputError:
-        return False
-    return True
+        return None
 
 
 def close_with(content: bytes, password: bytes) -> bytes:

@@ -12,14 +12,10 @@ from typing import Any
 
 from day_world import EACH, HOSTS
 from rig import Rig
+from slurm_conf import CONF, CORES, INSTALL
 
 CONTROLLER = "lab-gw1"
-INSTALL = """
-set -e
-export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq && apt-get install -qq -y --no-install-recommends {packages} munge >/dev/null
-mkdir -p /var/spool/slurmctld /var/spool/slurmd /var/log/slurm
-chown slurm /var/spool/slurmctld /var/log/slurm
+PREPARE = """
 id research >/dev/null 2>&1 || useradd --system --uid 990 --create-home research
 echo {key} | base64 -d > /etc/munge/munge.key && chown munge /etc/munge/munge.key && chmod 0400 /etc/munge/munge.key
 echo {conf} | base64 -d > /etc/slurm/slurm.conf
@@ -27,27 +23,11 @@ printf 'NodeName={nodes} Name=gpu File=/dev/card[0-{last}]\\n' > /etc/slurm/gres
 systemctl restart munge {services}
 """
 # A node counts as lost after half a minute, for a day of minutes; the default is five.
-CONF = """\
-ClusterName=lab
-SlurmctldHost={controller}({address})
-SlurmUser=slurm
-StateSaveLocation=/var/spool/slurmctld
-SlurmdSpoolDir=/var/spool/slurmd
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-SchedulerParameters=bf_interval=2,sched_interval=2
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-GresTypes=gpu
-MinJobAge=3600
-KillWait=5
-MessageTimeout=30
+MORE = """\
 SlurmdParameters=config_overrides
 SlurmdTimeout=30
 ReturnToService=2
-{nodes}
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:8
-"""
+{nodes}"""
 # Bare hosts have a network with packages; the engine that the lab's other hosts carry comes from there.
 ENGINE = """
 set -e
@@ -55,7 +35,7 @@ apt-get install -qq -y --no-install-recommends python3-venv libgomp1 libnuma1 cu
 python3 -m venv /opt/llama
 /opt/llama/bin/pip install --quiet --no-deps {wheel}
 """
-NODE = "NodeName={name} NodeAddr={address} CPUs=2 Boards=1 SocketsPerBoard=1 CoresPerSocket=2 ThreadsPerCore=1 Gres=gpu:{each} State=UNKNOWN"
+NODE = "NodeName={name} NodeAddr={address} {cores} Gres=gpu:{each} State=UNKNOWN"
 CARDS = "for n in $(seq 0 {last}); do touch /dev/card$n; done"
 
 
@@ -69,14 +49,14 @@ class Slurm:
         return (self.rig.directory / f"{host.replace('lab-', '')}.address").read_text().strip()
 
     def install(self) -> None:
-        nodes = "\n".join(NODE.format(name=name, address=self.address(name), each=EACH) for name in HOSTS)
-        conf = CONF.format(controller=CONTROLLER, address=self.address(CONTROLLER), nodes=nodes)
+        nodes = "\n".join(NODE.format(name=name, address=self.address(name), cores=CORES, each=EACH) for name in HOSTS)
+        conf = CONF.format(controller=f"{CONTROLLER}({self.address(CONTROLLER)})", more=MORE.format(nodes=nodes))
         lock = (self.rig.root / "requirements/demo.lock").read_text(encoding="utf-8")
         wheel = next(line.split()[0] for line in lock.splitlines() if line.startswith("xllamacpp=="))
         key = base64.b64encode(bytes(range(256)) * 4).decode()
         for host in (*HOSTS, CONTROLLER):
             served = host in HOSTS
-            script = INSTALL.format(
+            script = (INSTALL + PREPARE).format(
                 packages="slurmd slurm-client" if served else "slurmctld slurm-client",
                 services="slurmd" if served else "slurmctld",
                 key=key,

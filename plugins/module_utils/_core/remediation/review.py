@@ -38,8 +38,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
     Target,
     resolve,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.rollout.verdict import (
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    PROVIDER_ERROR,
+)
 
-PASS, FAIL, INCONCLUSIVE, PROVIDER_ERROR = "pass", "fail", "inconclusive", "provider_error"
 VERDICTS = (PASS, FAIL, INCONCLUSIVE, PROVIDER_ERROR)
 PEERS = 20
 

@@ -164,13 +164,14 @@ def turn_on(
             found.breakers.setdefault(FLEET, {"cause": AUDIT_CAUSE})
         return found
 
-    history = parse_history(before, where=where, shadow=shadow)
+    history = known([])
     events = _results(history, outcomes)
     if close is not None:
         events += _closing(history, close, marked)
     if release is not None:
         events += _releasing(release)
-    history = known(events)
+    if events:
+        history = known(events)
     here = situation(history)
     second = [*never_resolved(here, policy), *reviewed(reviews, here, policy)] if not shadow else []
     if second:

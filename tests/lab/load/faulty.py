@@ -8,7 +8,8 @@
 The door listens where the server was told to; the server itself goes 10000 ports higher, on loopback. So many
 requests are worked on at once, each for at least so long, and the pieces of a stream come one by one. After SIGUSR1
 every request for tokens is answered by 500 at once, while health and metrics stay good, until it is started
-anew: an engine that fails fast. It ends when the server does, with its exit; SIGTERM is passed on.
+anew: an engine that fails fast. After SIGUSR2 each takes four times as long, until it is started anew. It ends when the
+server does, with its exit; SIGTERM is passed on.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import sys
 PORT_OFFSET = 10_000
 BROKEN = b'{"error": {"message": "the engine is broken", "code": 500}}'
 LIMIT = 1 << 20
+SLOWER = 4
 
 
 def parse(words: list[str]) -> argparse.Namespace:
@@ -50,7 +52,7 @@ def behind(command: list[str]) -> tuple[list[str], str, int]:
 class Door:
     def __init__(self, options: argparse.Namespace, port: int) -> None:
         self.options, self.port = options, port
-        self.broken = False
+        self.broken, self.seconds = False, options.seconds
         self.free = asyncio.Semaphore(options.at_once)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,7 +70,7 @@ class Door:
                 await writer.drain()
             else:
                 async with self.free:
-                    least = asyncio.create_task(asyncio.sleep(self.options.seconds))
+                    least = asyncio.create_task(asyncio.sleep(self.seconds))
                     await self.exchange(head, body, writer, least)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
@@ -115,6 +117,7 @@ async def main() -> int:
     door = Door(options, port + PORT_OFFSET)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, lambda: setattr(door, "broken", True))
+    loop.add_signal_handler(signal.SIGUSR2, lambda: setattr(door, "seconds", SLOWER * options.seconds))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.send_signal, number)
     # Open only once the server listens, so that nobody finds a door without a server.

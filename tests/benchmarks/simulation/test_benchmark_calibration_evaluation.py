@@ -17,8 +17,14 @@ PROFILE = Profile((0.001,), prefill_seconds_per_token=0.0003)
 SCATTER = 0.2
 
 
-def rounds(count: int = 4000) -> list[dict[str, Any]]:
-    """What a run would have measured of a server whose seconds scatter log-normally around its profile."""
+def moods(random: np.random.Generator, count: int, row: int) -> np.ndarray:
+    """Log-normal ratios, the same for so many requests in a row."""
+    drawn = np.exp(random.normal(0.0, SCATTER, count // row + 1))
+    return np.repeat(drawn, row)[:count]
+
+
+def rounds(count: int = 4000, row: int = 1) -> list[dict[str, Any]]:
+    """What a run would have measured of a server whose seconds scatter around its profile, alike for a ``row`` of requests."""
     random = np.random.default_rng(1)
     full = PROFILE.requests_per_second(136.0, 104.0)
     found = []
@@ -27,10 +33,10 @@ def rounds(count: int = 4000) -> list[dict[str, Any]]:
         for _sample in range(2):
             sizes = calibration.lengths(random, 400)
             seconds = 0.0003 * sizes[:, 0] + 0.001 * (sizes[:, 1] - 1.0)
-            alone.append((sizes, seconds * np.exp(random.normal(0.0, SCATTER, 400))))
+            alone.append((sizes, seconds * moods(random, 400, row)))
         sizes = calibration.lengths(random, count)
         sent = np.cumsum(random.exponential(1.0 / (load * full), count))
-        real = calibration.simulated(PROFILE, sent, sizes, np.exp(random.normal(0.0, SCATTER, 100_000)))
+        real = calibration.simulated(PROFILE, sent, sizes, moods(random, count, row))
         found.append({"load": load, "alone": alone, "sizes": sizes, "sent": sent, "real": real})
     return found
 
@@ -41,7 +47,18 @@ def test_a_server_that_scatters_is_found_again() -> None:
     assert found["profiles"]["scatter"]["median"] == pytest.approx(SCATTER, rel=0.15)
 
 
+def test_a_server_that_is_slow_for_a_while_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration, "DRAWS", 8)
+    known = rounds(16_000, row=4)
+    found = calibration.evaluated(known)
+    assert found["goal_met"], found["loads"]
+    assert found["profiles"]["scatter_of_neighbours"]["median"] > 0.5
+    monkeypatch.setattr(calibration, "STRETCH", 1)
+    alone = calibration.evaluated(known)["loads"][-1]
+    assert alone["p95_error"] < found["loads"][-1]["p95_error"] - 0.05, "what is drawn one by one has shorter queues"
+
+
 def test_without_the_scatter_the_simulator_is_too_fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "ratios", lambda _profile, _samples: np.ones(1))
+    monkeypatch.setattr(calibration, "ratios", lambda _profile, _samples: 1.0 + 1e-6 * np.arange(calibration.STRETCH))
     errors = [row["p95_error"] for row in calibration.evaluated(rounds())["loads"]]
     assert max(errors) < -0.03

@@ -1,14 +1,15 @@
 # Copyright (c) The modelops.datacenter founders
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The second look at two restarts, on the lab of the fault table under its load: one that holds, one that does not.
+"""The second look at a restart, on the lab of the fault table under its load: at one that holds, and at one that does not.
 
     MODELOPS_LAB=fault nice -n -10 .venv/bin/python tests/benchmarks/remediation/second_look.py [--down]
 
-The servers of two hosts are stopped, and restarted by alert, rulebook and playbook. One then works as before; the other
+A server is stopped, and restarted by alert, rulebook and playbook. It then works as before; or, in the second story,
 answers four times slower than before, which no alert of this fleet looks at. About six minutes after the restart a run
-must come by itself, say of the first that it holds and of the second that it does not, and tell a person. Nothing may
-be done to the other hosts, and no alert may fire about them. Writes second_look.json. Ten minutes on a lab that stands.
+must come by itself and say that it holds, or that it does not and tell a person. Nothing may be done to the other hosts,
+and no alert may fire about them. (Both at once would be two of four servers within ten minutes: the breaker opens, and
+nothing is restarted.) Writes second_look.json. Twenty minutes on a lab that stands.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from fault_lab import HOSTS, NO_FAULT, RATE, STREAM_RATE, UNIT, FaultLab, until
 from fault_table import versions
 
 RESULT = Path(__file__).with_suffix(".json")
-GOOD, SLOW = "lab-a1", "lab-b2"
+STORIES = {"as before": ("lab-a1", True), "four times slower": ("lab-b2", False)}  # where it is, and whether it holds
 LIMIT_SECONDS = 900
 
 
@@ -33,35 +34,37 @@ def reviewed(lab: FaultLab, since: float) -> list[dict[str, Any]]:
     return [event for event in lab.events(since) if event["event"] == "review"]
 
 
-def story(lab: FaultLab) -> dict[str, Any]:
+def story(lab: FaultLab, host: str, holds: bool) -> dict[str, Any]:
     lab.settle()
     lab.forget()
     lab.alerts.forget()
     before, began = lab.pids(), time.time()
-    for host in (GOOD, SLOW):
-        lab.sh(host, f"systemctl stop {UNIT}")
+    lab.sh(host, f"systemctl stop {UNIT}")
     try:
-        until(lambda: mended(lab, began), 300, "both restarts")
+        until(lambda: mended(lab, began), 300, "the restart")
         full = time.time()
-        lab.sh(SLOW, f"systemctl kill --kill-whom=main --signal=USR2 {UNIT}")
-        until(lambda: len(reviewed(lab, began)) >= 2, LIMIT_SECONDS, "the second look")
+        if not holds:
+            lab.sh(host, f"systemctl kill --kill-whom=main --signal=USR2 {UNIT}")
+        until(lambda: reviewed(lab, began), LIMIT_SECONDS, "the second look")
         until(lambda: not lab.listener.busy, 300, "the end of the run")
+        found = seen(lab, host, before, began, full)
+        return {**found, "wrong": wrong(found, host, holds)}
     finally:
-        lab.sh(SLOW, f"systemctl restart {UNIT}", check=False)
-    return seen(lab, before, began, full)
+        if not holds:
+            lab.sh(host, f"systemctl restart {UNIT}", check=False)
 
 
 def mended(lab: FaultLab, since: float) -> bool:
     helped = [event for event in lab.events(since) if event["event"] == "result" and event["effect"] == "effective"]
-    return len(helped) >= 2 and len(lab.servers_in()) == len(HOSTS)
+    return bool(helped) and len(lab.servers_in()) == len(HOSTS)
 
 
-def seen(lab: FaultLab, before: dict[str, int], began: float, full: float) -> dict[str, Any]:
+def seen(lab: FaultLab, host: str, before: dict[str, int], began: float, full: float) -> dict[str, Any]:
     events, after = lab.events(began), lab.pids()
-    others = [host for host in HOSTS if host not in (GOOD, SLOW)]
+    others = [one for one in HOSTS if one != host]
     return {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(began)),
-        "both_restarted_seconds": round(full - began, 1),
+        "restarted_seconds": round(full - began, 1),
         "reviews": [
             {"target": one["target"], "holds": one["holds"], "evidence": one["evidence"], "after_seconds": round(one["at"] - full, 1)}
             for one in reviewed(lab, began)
@@ -75,22 +78,17 @@ def seen(lab: FaultLab, before: dict[str, int], began: float, full: float) -> di
     }  # fmt: skip
 
 
-def wrong(found: dict[str, Any]) -> list[str]:
+def wrong(found: dict[str, Any], host: str, holds: bool) -> list[str]:
     """What is not as the guide says."""
-    holds = {one["target"].rpartition(" ")[2]: one["holds"] for one in found["reviews"]}
-    expected = {f"{GOOD}-0": True, f"{SLOW}-0": False}
-    return [
-        text
-        for text, bad in (
-            (f"reviews {holds}, expected {expected}", holds != expected),
-            (f"actions {found['actions']}", len(found["actions"]) != 2),
-            ("nobody was told", not any(SLOW in text for text in found["told"])),
-            (f"told of {found['told']}", any(GOOD in text for text in found["told"])),
-            (f"alerts about other hosts: {found['alerts_about_others']}", bool(found["alerts_about_others"])),
-            (f"other hosts touched: {found['others_touched']}", bool(found["others_touched"])),
-        )
-        if bad
-    ]
+    reviews = [(one["target"], one["holds"]) for one in found["reviews"]]
+    checks = {
+        f"reviews {reviews}": reviews == [(f"replica {host}-0", holds)],
+        f"actions {found['actions']}": found["actions"] == [f"restart replica {host}-0"],
+        f"told {found['told']}": [text.partition(":")[0] for text in found["told"]] == ([] if holds else [f"replica {host}-0"]),
+        f"alerts about other hosts: {found['alerts_about_others']}": not found["alerts_about_others"],
+        f"touched on other hosts: {found['others_touched']}": not found["others_touched"],
+    }  # fmt: skip
+    return [text for text, fine in checks.items() if not fine]
 
 
 def main() -> int:
@@ -99,16 +97,16 @@ def main() -> int:
         with lab.building():
             lab.build()
     with lab.portion():
-        found = story(lab)
+        found = {name: story(lab, host, holds) for name, (host, holds) in STORIES.items()}
     document = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()), "versions": versions(), "cores": os.cpu_count(),
-        "requests_per_second": RATE, "streams_per_second": STREAM_RATE, "found": found, "wrong": wrong(found),
+        "requests_per_second": RATE, "streams_per_second": STREAM_RATE, "stories": found,
     }  # fmt: skip
     RESULT.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(document, indent=1))
     if "--down" in sys.argv:
         lab.down()
-    return 1 if document["wrong"] else 0
+    return 1 if any(one["wrong"] for one in found.values()) else 0
 
 
 if __name__ == "__main__":

@@ -137,6 +137,11 @@ class Browser:
             time.sleep(0.05)
 
     def screenshot(self, path: str, *, full: bool = False) -> str:
+        """``full``: the whole page, with what is not in view drawn too."""
+        if full:
+            self.evaluate(
+                "document.body.insertAdjacentHTML('beforeend', '<style>* { content-visibility: visible !important }</style>')"
+            )
         answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=full)
         with open(path, "wb") as stream:
             stream.write(base64.b64decode(answer["data"]))

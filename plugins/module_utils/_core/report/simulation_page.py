@@ -141,7 +141,7 @@ def _curves(document: Mapping[str, Any]) -> str:
         chart = element(
             "svg", paths, viewBox=f"0 0 {WIDTH} {HEIGHT}", preserveAspectRatio="none", role="img", aria_label=said
         )
-        drawn.append(element("section", element("h3", escape(NAMES[name])) + chart, class_="card"))
+        drawn.append(element("section", element("h3", escape(NAMES[name])) + chart, class_="card course"))
     legend = f"Filled: demand. Dashed: what the ready replicas sustain. The top is {top:.4g} requests/s"
     legend += "." if top == most else f"; what lies above it, up to {most:.4g}, is cut off."
     return element("p", escape(legend), class_="why") + "".join(drawn)

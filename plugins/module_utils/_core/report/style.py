@@ -114,6 +114,7 @@ dd { margin: 0; overflow-wrap: anywhere }
 .warnings li::marker { color: var(--warn); content: "! " }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 12px; padding: .3rem 1.1rem 1.1rem;
   margin: 1rem 0; content-visibility: auto; contain-intrinsic-size: auto 620px }
+.course { contain-intrinsic-size: auto 180px }
 .why { color: var(--soft) }
 .note { background: var(--warn-well); border-left: 3px solid var(--warn); padding: .35rem .7rem; border-radius: 0 6px 6px 0 }
 .badge { font-size: .74rem; border-radius: 99px; padding: .05rem .5rem; border: 1px solid; white-space: nowrap;

@@ -24,6 +24,7 @@ from rulebook_desk import (
     FLOOD,
     IMPORTANT,
     NEEDS_RULEBOOK,
+    ROOT,
     WINDOW_SECONDS,
     Desk,
     alert,
@@ -145,6 +146,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 class TemplateDesk(Desk):
     """The rulebook in front of the stand-in; Alertmanager is not asked by it."""
 
+    name = "modelops.datacenter.remediate_job_template"
+
     def __init__(self, directory: Path, controller: Controller) -> None:
         super().__init__(directory)
         self.controller = controller
@@ -153,7 +156,7 @@ class TemplateDesk(Desk):
         inventory = self.directory / "hosts.yml"
         inventory.write_text(json.dumps({"all": {"hosts": {"a1": {}}}}))
         self.rulebook(
-            "modelops.datacenter.remediate_job_template",
+            self.name,
             inventory,
             {"EDA_CONTROLLER_URL": self.controller.url, "EDA_CONTROLLER_TOKEN": SECRET,
              "EDA_CONTROLLER_RETRY_ATTEMPTS": "2", "EDA_JOB_TEMPLATE_REFRESH_DELAY": "1"},
@@ -233,3 +236,26 @@ def test_a_controller_that_is_down_is_one_clear_line_and_the_next_signal_tries_a
     desk.wait_for(lambda: desk.runs() > before, 180)
     assert controller.strangers == 0
     assert "Traceback" not in desk.output()
+
+
+def test_each_of_two_resolutions_gets_a_run_so_long_after_it(tmp_path: Path, controller: Controller) -> None:
+    """Not one run so long after the first, which would come too early to look again at what the second mended."""
+    shipped = (ROOT / "extensions/eda/rulebooks/remediate_job_template.yml").read_text()
+    assert shipped.count("once_after: 7 minutes") == 1
+    own = TemplateDesk(tmp_path, controller)
+    own.name = str(tmp_path / "rulebook.yml")
+    Path(own.name).write_text(shipped.replace("once_after: 7 minutes", "once_after: 90 seconds"))
+    resolved = json.dumps({"alerts": [{"status": "resolved", **IMPORTANT}]}).encode()
+    before, moments = own.runs(), []
+    try:
+        own.start()
+        for pause in (0, 65):
+            time.sleep(pause)
+            moments.append(time.monotonic())
+            assert post(own.webhook, "/alerts", resolved, own.token) == 200
+        for count, moment in enumerate(moments, start=1):
+            own.wait_for(lambda wanted=before + count: own.runs() >= wanted, 240)
+            assert time.monotonic() - moment > 85
+    finally:
+        own.stop()
+    assert own.runs() == before + 2

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import sys
 import threading
@@ -84,6 +85,8 @@ def episode(lab: FaultLab, fault: Fault, timer: Timer, phase: float) -> dict[str
 
 
 def main() -> int:
+    # Whoever ends it, the load and the rulebook are ended too.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     times = int(words[0]) if words else 2
     lab = FaultLab(os.environ.get("MODELOPS_LAB", "fault"))

@@ -6,7 +6,7 @@
     MODELOPS_LAB=fault nice -n -10 .venv/bin/python tests/benchmarks/remediation/second_look.py [--down]
 
 A server is stopped, and restarted by alert, rulebook and playbook. It then works as before; or, in the second story,
-answers four times slower than before, which no alert of this fleet looks at. About six minutes after the restart a run
+answers four times slower than before, which no alert of this fleet looks at. Six to seven minutes after the alert a run
 must come by itself and say that it holds, or that it does not and tell a person. Nothing may be done to the other hosts,
 and no alert may fire about them. (Both at once would be two of four servers within ten minutes: the breaker opens, and
 nothing is restarted.) Writes second_look.json. Twenty minutes on a lab that stands.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -92,6 +93,8 @@ def wrong(found: dict[str, Any], host: str, holds: bool) -> list[str]:
 
 
 def main() -> int:
+    # Whoever ends it, the load and the rulebook are ended too.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     lab = FaultLab(os.environ.get("MODELOPS_LAB", "fault"))
     if not (lab.directory / "built").exists():
         with lab.building():

@@ -44,6 +44,12 @@ def test_a_firing_alert_is_a_signal_with_known_labels_alone() -> None:
     ]
 
 
+def test_the_minute_is_that_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds, minute in ((119.9, 1), (120.0, 2)):
+        monkeypatch.setattr(alert_signal.time, "time", lambda now=seconds: now)
+        assert signal(alert(status="resolved"))["minute"] == minute
+
+
 @pytest.mark.parametrize(
     "one",
     [

@@ -13,6 +13,7 @@ Self-contained, as event filters must be.
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 DOCUMENTATION = r"""
@@ -20,7 +21,8 @@ short_description: Reduce a webhook's message to a small, harmless signal
 description:
   - Takes Alertmanager's webhook message, in C(payload) or at the top of the event.
   - Gives C(signal) with C(firing), the number of firing alerts, C(resolved), that of resolved ones, C(dropped), that of
-    malformed ones, C(urgent), whether one of them is of O(urgent_severity), and C(alerts), at most O(max_alerts) of them, urgent ones first.
+    malformed ones, C(urgent), whether one of them is of O(urgent_severity), C(minute), the minute of the clock, by which a rule can
+    wait so long after each message rather than after the first of many, and C(alerts), at most O(max_alerts) of them, urgent ones first.
   - An event without any alert has C(signal.firing) 0, so no rule matches it.
 options:
   max_alerts:
@@ -67,6 +69,7 @@ def main(event: Any, max_alerts: int = 100, urgent_severity: str = "page") -> di
         "resolved": resolved,
         "dropped": dropped,
         "urgent": bool(found) and found[0]["labels"].get("severity") == urgent_severity,
+        "minute": int(time.time() // 60),
         "alerts": found[: max(1, int(max_alerts))],
     }
     kept = event.get("meta") if isinstance(event, dict) else None

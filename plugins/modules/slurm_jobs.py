@@ -174,7 +174,8 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import given_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm import HOST
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_turn import Cluster, slurm_turn
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_cluster import Cluster
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_turn import slurm_turn
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {

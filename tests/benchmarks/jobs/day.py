@@ -29,6 +29,7 @@ import time
 from datetime import date
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "jobs"))
@@ -39,6 +40,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core import c
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.resources import (  # noqa: E402
     free_accelerators,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import filling  # noqa: E402
 
 HOSTS, EACH, HOURS = 4, 4, 24
 TURN_SECONDS = 900
@@ -115,6 +117,13 @@ class Day(World):
             "kind": "plan", "placements": [one.as_record() for one in self.planned], "as_of": _moment(self.now),
             "outlook": {"period_seconds": 3600, "periods": ahead},
         }  # fmt: skip
+
+    def turn(self, **options: Any) -> Any:
+        """The other policies do what they say and no more: what they leave idle stays idle."""
+        if self.policy_name == "this project":
+            return super().turn(**options)
+        with mock.patch.multiple(filling, **dict.fromkeys(("fill", "widen", "spread"), lambda _turn: None)):
+            return super().turn(**options)
 
     def schedule(self, jobs: list[dict[str, Any]], policy: str) -> dict[str, Any]:
         return self.in_order(jobs) if self.policy_name.startswith("fifo") else super().schedule(jobs, policy)

@@ -43,6 +43,11 @@ from rig import MODEL, Rig, entry  # noqa: E402
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica  # noqa: E402
 
+# What no lab has before its first day.
+REMAINS = """
+systemctl list-units --all --plain --no-legend 'modelops-job-*' 'modelops-lease-*' | sed 's/ .*//; s/^/unit /'
+for d in /var/lib/modelops-jobs/state/*/ /var/lib/modelops/jobs.json /srv/work/*; do test ! -e "$d" || echo "$d"; done
+"""
 LOOK = """
 for u in $(systemctl list-units --plain --no-legend 'modelops-job-*.service' | cut -d' ' -f1); do
     n=${u#modelops-job-}; n=${n%.service}
@@ -70,6 +75,7 @@ class LabDay:
             self.forget()
         else:
             self.boot()
+        self.refuse_remains()
         first = self.wanted(0.0)
         self.rig.serve(first)
         self.rig.running = first
@@ -97,9 +103,26 @@ class LabDay:
         for host in self.hosts:
             self.rig.sh(
                 host,
-                "systemctl stop 'modelops-job-*' 'modelops-lease-*'; rm -rf /var/lib/modelops-jobs /var/log/modelops/jobs",
+                "systemctl stop 'modelops-job-*' 'modelops-lease-*'; systemctl reset-failed;"
+                " rm -rf /var/lib/modelops-jobs /var/log/modelops/jobs",
             )
         self.rig.sh("lab-gw1", "rm -rf /srv/work/* /var/lib/modelops/jobs.json")
+
+    def refuse_remains(self) -> None:
+        """Jobs of another day would hold accelerators, be taken for doubles, or go on where they were.
+
+        Raises:
+            SystemExit: there are some; with what and where.
+        """
+        found = {host: self.rig.sh(host, REMAINS).splitlines() for host in (*self.hosts, "lab-gw1")}
+        if self.slurm:
+            found["Slurm"] = self.slurm.remains()
+        said = [f"{place}: {', '.join(left[:5])}{' ...' if left[5:] else ''}" for place, left in found.items() if left]
+        if said:
+            raise SystemExit(
+                f"The lab has remains of another day, so nothing was begun. {'; '.join(said)}. "
+                f"Take it down first: MODELOPS_LAB={self.rig.environment['MODELOPS_LAB']} tests/lab/lab down"
+            )
 
     def wanted(self, hour: float) -> list[Replica]:
         """What a plan gives serving at this hour, on the hosts that are up."""

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from day_world import EACH, HOSTS
 from rig import Rig
 from slurm_conf import CONF, CORES, INSTALL
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm_queue
 
 CONTROLLER = "lab-gw1"
 PREPARE = """
@@ -81,6 +82,7 @@ class Slurm:
         """The jobs and the reservation of a day before; Slurm itself keeps none of its own."""
         stop = "scancel --user=research; scontrol delete ReservationName=modelops_serving; systemctl stop slurmctld"
         self.rig.sh(CONTROLLER, f"{stop}; rm -rf /var/spool/slurmctld/*; systemctl start slurmctld", seconds=180)
+        self.rig.wait(CONTROLLER, "squeue", seconds=60)
 
     def variables(self) -> dict[str, Any]:
         return {
@@ -95,7 +97,14 @@ class Slurm:
 
     def held(self, up: Sequence[str]) -> tuple[list[tuple[str, int]], list[str]]:
         """Accelerators of running jobs by host, all of a reserved node's that any job holds, and the jobs' names."""
-        found = json.loads(self.rig.sh(CONTROLLER, "squeue --json --states=running"))["jobs"]
-        own = [one for one in found if one["nodes"] in up]
-        held = [(str(one["nodes"]), index) for one in own for index in range(EACH)]
-        return sorted(set(held)), [str(one["name"]) for one in own]
+        # With --json squeue filters nothing: jobs that are over are in it as well.
+        queue = slurm_queue.parse_queue(self.rig.sh(CONTROLLER, " ".join(slurm_queue.COMMAND)))
+        own = [one for one in queue.jobs if one.active and not one.pending and one.nodes in up]
+        held = [(one.nodes, index) for one in own for index in range(EACH)]
+        return sorted(set(held)), [one.name for one in own]
+
+    def remains(self) -> list[str]:
+        """What a day before left in Slurm."""
+        jobs = self.rig.sh(CONTROLLER, "squeue --noheader --states=all --format='job %i (%j)'").splitlines()
+        reserved = self.rig.sh(CONTROLLER, "scontrol --oneliner show reservation")
+        return [*jobs, *(["a reservation"] if "ReservationName=" in reserved else [])]

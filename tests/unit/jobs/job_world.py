@@ -181,7 +181,8 @@ class World:
         work = self.jobs[job.name]["work_accelerator_hours"]
         share = min(1.0, share + (self.now - begun) / 3600 * job.cards / work)
         path.write_text(json.dumps([share, [job.attempt, self.now]]))
-        Path(job.work, "progress").write_text(str(share))
+        if job.signal != "says nothing":
+            Path(job.work, "progress").write_text(str(share))
 
     def share(self, name: str) -> float:
         paths = [Path(self.place(host).work(name), "saved") for host in self.names]

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm, slurm_queue
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import parse_orders
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import (
@@ -24,7 +24,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.rec
     read_state,
     write_state,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_turn import Cluster, slurm_turn
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_cluster import Cluster
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_turn import slurm_turn
 
 RUNNING = {
     "job_id": 7, "name": "modelops-a", "comment": "modelops 3", "job_state": "RUNNING", "exit_code": 0, "nodes": "n1",
@@ -40,12 +41,51 @@ def attempt(number: int = 3, **fields: Any) -> Attempt:
     return Attempt(number, slurm.HOST, [0, 1], "h100-80gb", 1795767000.0, 0.0, **fields)
 
 
-def test_only_our_own_are_read_and_the_last_of_a_name_counts() -> None:
+def only(**fields: Any) -> Any:
+    """RUNNING with other fields, as it is read."""
+    (job,) = slurm_queue.parse_queue(said({**RUNNING, **fields})).jobs
+    return job
+
+
+def test_only_our_own_are_read_and_each_attempt_is_found_by_its_name_and_comment() -> None:
     others = [{**RUNNING, "job_id": 9, "comment": "hello"}, {**RUNNING, "job_id": 8, "name": "train"}]
     older = {**RUNNING, "job_id": 2, "comment": "modelops 2", "job_state": "COMPLETED"}
-    queue = slurm.parse_queue("a library says hello\n" + said(RUNNING, *others, older))
-    assert list(queue) == ["a"]
-    assert (queue["a"].id, queue["a"].attempt, queue["a"].active, queue["a"].started_at) == (7, 3, True, 1795767857.0)
+    queue = slurm_queue.parse_queue("a library says hello\n" + said(RUNNING, *others, older))
+    job = queue.of("a", attempt(3))
+    assert (job.id, job.attempt, job.active, job.started_at) == (7, 3, True, 1795767857.0)
+    assert queue.of("a", attempt(2)).id == 2
+    assert queue.of("a", attempt(4)) is None
+    assert [one.id for one in queue.others("a", None)] == [7]
+    assert queue.others("a", attempt(3)) == []
+
+
+def test_a_job_is_found_by_its_number_though_somebody_changed_its_comment_and_not_by_the_number_of_another_s() -> None:
+    queue = slurm_queue.parse_queue(
+        said({**RUNNING, "comment": "mine"}, {**RUNNING, "job_id": 8, "name": "modelops-b"})
+    )
+    assert queue.of("a", attempt(3)) is None
+    assert queue.of("a", attempt(3, slurm_job=7)).id == 7
+    assert queue.of("a", attempt(3, slurm_job=8)) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "active", "pending"),
+    [
+        ("COMPLETING", True, False),
+        (["CANCELLED", "COMPLETING"], True, False),
+        (["COMPLETED", "COMPLETING"], True, False),
+        (["NODE_FAIL", "COMPLETING"], True, False),
+        (["PENDING", "REQUEUED"], True, True),
+        (["RUNNING", "CONFIGURING"], True, False),
+        (["SOMETHING_NEW"], True, False),
+        (["FAILED", "LAUNCH_FAILED"], False, False),
+        (["OUT_OF_MEMORY"], False, False),
+        ("CANCELLED", False, False),
+    ],
+)
+def test_a_job_is_over_only_when_its_processes_are(state: Any, active: bool, pending: bool) -> None:
+    job = only(job_state=state)
+    assert (job.active, job.pending) == (active, pending)
 
 
 @pytest.mark.parametrize(
@@ -60,12 +100,12 @@ def test_only_our_own_are_read_and_the_last_of_a_name_counts() -> None:
 def test_exit_codes_of_old_and_new_releases(fields: dict[str, Any], status: int) -> None:
     start = {"set": True, "infinite": False, "number": 1795767857}
     record = {**RUNNING, **fields, "start_time": start, "end_time": 1795767900}
-    job = slurm.parse_queue(said(record))["a"]
+    job = only(**record)
     assert (job.active, job.exit_status, job.started_at) == (False, status, 1795767857.0)
 
 
 def test_a_pending_job_has_not_started_though_slurm_says_when_it_might() -> None:
-    job = slurm.parse_queue(said({**RUNNING, "job_state": "PENDING"}))["a"]
+    job = only(job_state="PENDING")
     assert (job.active, job.pending, job.started_at) == (True, True, None)
 
 
@@ -74,7 +114,7 @@ def test_a_pending_job_has_not_started_though_slurm_says_when_it_might() -> None
 )
 def test_what_is_no_queue_is_one_message(text: str) -> None:
     with pytest.raises(SourceUnavailableError, match="not understood"):
-        slurm.parse_queue(text)
+        slurm_queue.parse_queue(text)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +129,7 @@ def test_what_is_no_queue_is_one_message(text: str) -> None:
     ],
 )
 def test_how_an_attempt_ended(state: str, stopping: str, asked: bool, ended: str | None) -> None:
-    queue = slurm.parse_queue(said({**RUNNING, "job_state": state, "end_time": 1795767900}))
+    queue = slurm_queue.parse_queue(said({**RUNNING, "job_state": state, "end_time": 1795767900}))
     jobs = State(jobs={"a": Record("a", "x", current=attempt(stopping=stopping))})
     unit = slurm.units_of(jobs, queue, {"a": 0.25}, {})["a"]
     assert (unit.active, unit.asked, unit.progress) == (False, asked, 0.25)
@@ -98,9 +138,11 @@ def test_how_an_attempt_ended(state: str, stopping: str, asked: bool, ended: str
 
 def test_what_was_seen_and_is_forgotten_counts_as_lost_and_what_was_never_there_as_not_submitted() -> None:
     jobs = State(jobs={"a": Record("a", "x", current=attempt(seen_at=1.0)), "b": Record("b", "x", current=attempt())})
-    found = slurm.units_of(jobs, {}, {}, {})
+    found = slurm.units_of(jobs, slurm_queue.Queue(), {}, {})
     assert list(found) == ["a"]
     assert (found["a"].active, found["a"].ended) == (False, None)
+    ended = slurm.units_of(jobs, slurm_queue.Queue(), {"a": 1.0}, {"a": 9.0})["a"].ended
+    assert ended == {"attempt": 3, "result": "success", "status": "0", "at": 9.0}
 
 
 def test_a_submission_has_all_that_the_schedule_says() -> None:
@@ -156,7 +198,7 @@ def test_an_empty_queue_with_an_error_is_no_queue_although_squeue_exits_with_0()
         "source": "slurm_load_jobs",
     }
     with pytest.raises(SourceUnavailableError) as caught:
-        slurm.parse_queue(json.dumps({"meta": {}, "errors": [error], "jobs": []}))
+        slurm_queue.parse_queue(json.dumps({"meta": {}, "errors": [error], "jobs": []}))
     assert caught.value.message.startswith("Slurm: squeue failed: Failed while looking for jobs. Look at it with")
 
 

@@ -16,6 +16,7 @@ names, and one that the schedule would rather have wait goes on until its accele
    latest deadline first, as few as are needed, none that has just begun.
 4. Else a job starts on as many accelerators as there are, if it allows so few.
 5. A job that would be late on what it has, and on more would not, is stopped to go on there.
+6. What is still free does not stay idle; see :mod:`filling`.
 
 Starts are only ever given out on accelerators that nothing holds now; what waits for a stop is
 decided again once the stop was seen.
@@ -23,72 +24,23 @@ decided again once the stop was seen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Replica
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import Unit, left_share
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import Order
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import filling
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.moves import Moves, listed
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import left_share
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import (
     CANCELED,
     RUNNING,
-    WAITING,
     Attempt,
     Record,
     State,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.room import Room, room_of
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the schedule gives a job in its first period."""
-
-    name: str
-    accelerator_type: str
-    host: str
-    accelerators: int
-
-
-@dataclass(frozen=True)
-class Situation:
-    """All that is decided from. ``settle_seconds``: how long a job runs before another job may take its place."""
-
-    orders: Mapping[str, Order]
-    hosts: Sequence[Host]
-    planned: Sequence[Replica]
-    running: Sequence[Replica]
-    wishes: Mapping[str, Wish]
-    strays: Sequence[Unit] = ()
-    now: float = 0.0
-    lease_seconds: float = 3600.0
-    settle_seconds: float = 600.0
-    shared: bool = False
-
-
-@dataclass
-class Decision:
-    """By host: attempts to stop, to start, and those whose lease is renewed; and words for people."""
-
-    stops: list[tuple[str, str, int]] = field(default_factory=list)
-    starts: list[tuple[str, str]] = field(default_factory=list)
-    renewals: list[tuple[str, str]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-    conflicts: list[str] = field(default_factory=list)
-    waiting: dict[str, str] = field(default_factory=dict)
-
-
-def wishes_of(schedule: Mapping[str, Any]) -> dict[str, Wish]:
-    """The first period of a schedule.json, or of its ``jobs`` and ``start``."""
-    found = {}
-    for name, fields in sorted((schedule.get("jobs") or {}).items()):
-        runs = fields.get("runs") or []
-        if runs and runs[0]["start"] <= schedule["start"]:
-            first = runs[0]
-            found[name] = Wish(name, str(first["accelerator_type"]), str(first["host"]), int(first["accelerators"]))
-    return found
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.room import room_of
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.situation import (
+    Decision,
+    Situation,
+    Wish,
+)
 
 
 def decide(state: State, situation: Situation) -> Decision:
@@ -99,26 +51,16 @@ def decide(state: State, situation: Situation) -> Decision:
     turn.hold_started()
     turn.serve_wishes()
     turn.grow()
+    filling.fill(turn)
+    filling.widen(turn)
+    filling.spread(turn)
+    turn.say_starts()
     turn.renew()
     return turn.decision
 
 
-class _Turn:
+class _Turn(Moves):
     """One decision."""
-
-    def __init__(self, state: State, situation: Situation) -> None:
-        self.state, self.given, self.decision = state, situation, Decision()
-        self.open = {host.name for host in situation.hosts if host.reachable}
-        self.room: Room = room_of(situation.hosts, situation.planned, situation.running, self._attempts())
-        self.stock = {host.name: host for host in situation.hosts}
-
-    def _attempts(self) -> list[Attempt]:
-        return [record.current for record in self.state.jobs.values() if record.current]
-
-    def _current(self) -> Iterable[tuple[Record, Attempt]]:
-        for _name, record in sorted(self.state.jobs.items()):
-            if record.current is not None:
-                yield record, record.current
 
     def settle_strays(self) -> None:
         """What runs unrecorded: taken on record where the record was lost, else stopped."""
@@ -138,25 +80,25 @@ class _Turn:
                 self.decision.stops.append((unit.host, unit.name, unit.attempt))
                 self.decision.lines.append(f"{unit.name} runs on {unit.host} beside what is on record: stopped")
         if self.given.strays:
-            self.room = room_of(self.given.hosts, self.given.planned, self.given.running, self._attempts())
+            self.room = room_of(self.given.hosts, self.given.planned, self.given.running, self.attempts_under_way())
             for unit in self.given.strays:
                 if unit.host in self.room.now:
                     self.room.now[unit.host] -= set(unit.accelerators)
 
     def stop_what_must(self) -> None:
-        for record, attempt in self._current():
+        for record, attempt in self.current():
             order = self.given.orders.get(record.name)
             if order is not None and order.canceled:
                 attempt.cancel = True
-                self._stop(record, attempt, "canceled")
+                self.stop(record, attempt, "canceled")
                 continue
             why = self._claimed(attempt)
             if not why:
                 if attempt.stopping and attempt.host in self.open:
-                    self._stop(record, attempt, attempt.stopping)
+                    self.stop(record, attempt, attempt.stopping)
                 continue
             if order is None or order.job.preemptible or attempt.started_at is None or attempt.stopping:
-                self._stop(record, attempt, attempt.stopping or why)
+                self.stop(record, attempt, attempt.stopping or why)
             else:
                 self.decision.conflicts.append(f"{record.name} may not be interrupted and goes on, though {why}")
         for record in self.state.jobs.values():
@@ -181,56 +123,30 @@ class _Turn:
             return ""
         taken = sorted({index for one in wanted for index in one.accelerators} & set(attempt.accelerators))
         models = ", ".join(sorted({one.model for one in wanted}))
-        return f"{models} takes accelerator{'s' if len(taken) > 1 else ''} {_listed(taken)} of {attempt.host} back"
-
-    def _stop(self, record: Record, attempt: Attempt, why: str) -> None:
-        if attempt.host not in self.open:
-            return  # its lease ends it
-        if not attempt.stopping:
-            self.decision.lines.append(f"{record.name} on {attempt.host}: stopping, {why}")
-        attempt.stopping = why
-        self.decision.stops.append((attempt.host, record.name, attempt.number))
-        self.room.give_back(attempt)
+        return f"{models} takes accelerator{'s' if len(taken) > 1 else ''} {listed(taken)} of {attempt.host} back"
 
     def hold_started(self) -> None:
         """Entered but not seen to run: started again in the same place, where it is still wanted there."""
-        for record, attempt in self._current():
+        for record, attempt in self.current():
             if attempt.started_at is not None or attempt.stopping or attempt.host not in self.open:
                 continue
             if record.name in self.given.orders:
                 self.decision.starts.append((attempt.host, record.name))
             else:
-                self._stop(record, attempt, "nobody asks for it any more")
+                self.stop(record, attempt, "nobody asks for it any more")
 
     def serve_wishes(self) -> None:
-        rank = [wish for wish in self.given.wishes.values() if self._may_start(wish)]
-        for wish in sorted(rank, key=lambda one: self._urgency(one.name)):
-            if self._place(wish, wish.accelerators) or self._make_room(wish) or self._place_smaller(wish):
+        rank = [wish for wish in self.given.wishes.values() if self.may_start(wish)]
+        for wish in sorted(rank, key=lambda one: self.urgency(one.name)):
+            if self._place(wish, wish.accelerators) or self._make_room(wish) or self.place_smaller(wish):
                 continue
             self.decision.waiting[wish.name] = f"waits for {wish.accelerators} free {wish.accelerator_type} on one host"
 
-    def _may_start(self, wish: Wish) -> bool:
-        record = self.state.jobs.get(wish.name)
-        if record is None or record.current is not None or record.over or wish.name not in self.given.orders:
-            return False
-        return record.not_before <= self.given.now
-
-    def _urgency(self, name: str) -> tuple[float, float, str]:
-        order = self.given.orders.get(name)
-        return (-order.job.weight, order.job.deadline, name) if order else (0.0, float("inf"), name)
-
-    def _candidates(self, wish: Wish, count: int) -> list[str]:
-        """Hosts it may go to; only one where its checkpoint lies on that host alone and the host is still there."""
-        home = self.state.jobs[wish.name].checkpoint_host
-        if home in self.stock and not self.given.shared:
-            return [home] if home in self.room.now else []
-        return self.room.hosts_like(wish.accelerator_type, count, wish.host)
-
     def _place(self, wish: Wish, count: int) -> bool:
-        candidates = self._candidates(wish, count)
+        candidates = self.candidates(wish, count)
         for host in candidates:
             if len(self.room.now[host]) >= count:
-                self._start(wish, host, count)
+                self.start(wish, host, count)
                 return True
         for host in candidates:
             if len(self.room.soon[host]) >= count:
@@ -243,18 +159,18 @@ class _Turn:
         """Stop as few and as light jobs as it needs, which the schedule does not run now, or on fewer."""
         best: list[tuple[Record, Attempt]] = []
         best_cost, place = (float("inf"), 0), ""
-        for host in self._candidates(wish, wish.accelerators):
+        for host in self.candidates(wish, wish.accelerators):
             chosen, room = [], len(self.room.soon[host])
             for record, attempt in self._victims(host):
                 if room >= wish.accelerators:
                     break
                 chosen.append((record, attempt))
                 room += len(set(attempt.accelerators) - self.room.serving[host])
-            cost = (sum(-self._urgency(record.name)[0] for record, _attempt in chosen), len(chosen))
+            cost = (sum(-self.urgency(record.name)[0] for record, _attempt in chosen), len(chosen))
             if room >= wish.accelerators and chosen and cost < best_cost:
                 best, best_cost, place = chosen, cost, host
         for record, attempt in best:
-            self._stop(record, attempt, f"{wish.name} needs its accelerators")
+            self.stop(record, attempt, f"{wish.name} needs its accelerators")
         if best:
             self.room.promise(place, wish.accelerators)
             self.decision.waiting[wish.name] = f"waits for accelerators of {place} that are being given back"
@@ -262,57 +178,23 @@ class _Turn:
 
     def _victims(self, host: str) -> list[tuple[Record, Attempt]]:
         found = []
-        for record, attempt in self._current():
+        for record, attempt in self.current():
             order, wish = self.given.orders.get(record.name), self.given.wishes.get(record.name)
             smaller = wish is not None and wish.accelerators < len(attempt.accelerators)
-            if attempt.host == host and self._may_move(order, attempt) and (wish is None or smaller):
+            if attempt.host == host and self.may_move(order, attempt) and (wish is None or smaller):
                 found.append((record, attempt))
 
         def rank(one: tuple[Record, Attempt]) -> tuple[bool, float, float, str]:
-            minus_weight, deadline, name = self._urgency(one[0].name)
+            minus_weight, deadline, name = self.urgency(one[0].name)
             return (one[0].name in self.given.wishes, -minus_weight, -deadline, name)
 
         return sorted(found, key=rank)
 
-    def _may_move(self, order: Order | None, attempt: Attempt) -> bool:
-        if order is None or not order.job.preemptible or attempt.stopping or attempt.started_at is None:
-            return False
-        return self.given.now - attempt.started_at >= self.given.settle_seconds
-
-    def _place_smaller(self, wish: Wish) -> bool:
-        for count in reversed(self.given.orders[wish.name].job.sizes):
-            if count < wish.accelerators:
-                for host in self._candidates(wish, count):
-                    if len(self.room.now[host]) >= count:
-                        self._start(wish, host, count)
-                        return True
-        return False
-
-    def _start(self, wish: Wish, host: str, count: int) -> None:
-        order, record = self.given.orders[wish.name], self.state.jobs[wish.name]
-        kind = self.room.type_of[host]
-        if not self.given.shared and record.checkpoint_host and record.checkpoint_host != host:
-            record.share = 0.0  # its host is gone from the stock, and the checkpoint with it
-        record.phase, record.reason = WAITING, ""
-        attempt = record.enter(
-            host,
-            self.room.take(host, count),
-            kind,
-            speed=order.job.speed(kind) or 1.0,
-            now=self.given.now,
-            lease_until=self.given.now + self.given.lease_seconds,
-        )
-        self.decision.starts.append((host, wish.name))
-        done = f", {record.share:.0%} of it done" if record.share else ""
-        verb = "starts" if record.attempts == 1 else f"starts (attempt {record.attempts})"
-        on = _listed(attempt.accelerators)
-        self.decision.lines.append(f"{wish.name} {verb} on {host}, accelerators {on}{done}")
-
     def grow(self) -> None:
         """Rule 5: stop what would be late on what it has and has room to be quicker."""
-        for record, attempt in self._current():
+        for record, attempt in self.current():
             order, wish = self.given.orders.get(record.name), self.given.wishes.get(record.name)
-            if order is None or wish is None or not self._may_move(order, attempt):
+            if order is None or wish is None or not self.may_move(order, attempt):
                 continue
             have, kind = len(attempt.accelerators), attempt.accelerator_type
             left = left_share(record, order, self.given.now) * order.job.work * 3600 / attempt.speed
@@ -320,18 +202,14 @@ class _Turn:
             spare = len(self.room.soon.get(attempt.host, ()))
             if late and wish.accelerator_type == kind and have < wish.accelerators <= have + spare:
                 deadline = format_moment(order.job.deadline)
-                self._stop(record, attempt, f"goes on with {wish.accelerators} accelerators, else late for {deadline}")
+                self.stop(record, attempt, f"goes on with {wish.accelerators} accelerators, else late for {deadline}")
                 self.room.promise(attempt.host, wish.accelerators)
 
     def renew(self) -> None:
         until = round(self.given.now + self.given.lease_seconds, 3)
-        for record, attempt in self._current():
+        for record, attempt in self.current():
             if attempt.host in self.open and not attempt.stopping and attempt.started_at is not None:
                 attempt.lease_until = until
                 self.decision.renewals.append((attempt.host, record.name))
             elif (attempt.host, record.name) in self.decision.starts:
                 attempt.lease_until = until
-
-
-def _listed(indexes: Iterable[int]) -> str:
-    return ", ".join(str(index) for index in sorted(indexes))

@@ -38,7 +38,7 @@ class Attempt:
 
     ``lease_until``: from then on the host itself has stopped it, whatever became of the controller.
     ``stopping`` says why it was asked to stop, empty while it shall run; ``cancel`` whether that is
-    a cancellation.
+    a cancellation. ``slurm_job`` is the number that Slurm gave it, where Slurm runs it.
     """
 
     number: int
@@ -54,6 +54,7 @@ class Attempt:
     stopping: str = ""
     cancel: bool = False
     stalled: bool = False
+    slurm_job: int | None = None
 
 
 @dataclass

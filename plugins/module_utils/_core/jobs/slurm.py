@@ -14,137 +14,38 @@ Source: sbatch(1), squeue(1), scontrol(1) of Slurm 22.05; states from squeue(1),
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import Unit
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import NAME, Order, told_to_job
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import WHOLE, Unit
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import Order, told_to_job
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, State
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_queue import (
+    NODE_LOST,
+    PREFIX,
+    TAKEN_AWAY,
+    Queue,
+    QueuedJob,
+)
 
-REMEDY = "Look at it with 'scontrol ping' on the host that submits; jobs that run go on"
-PREFIX = "modelops-"
-OURS = re.compile(r"modelops ([0-9]{1,9})")
 # Where an attempt is, in the record: Slurm moves it between nodes as it likes.
 HOST = "slurm"
 RESERVATION = "modelops_serving"
 OUTPUT = "output.log"
 # How much later than it may begin a job may start before Slurm would remove it for its deadline.
 DEADLINE_MARGIN_SECONDS = 900
-PENDING = frozenset({"PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD", "REQUEUE_FED"})
-ACTIVE = PENDING | {
-    "RUNNING",
-    "CONFIGURING",
-    "COMPLETING",
-    "STAGE_OUT",
-    "STOPPED",
-    "SUSPENDED",
-    "SIGNALING",
-    "RESIZING",
-}
-# Ended without its own doing.
-TAKEN_AWAY = frozenset({"CANCELLED", "PREEMPTED", "DEADLINE", "REVOKED"})
-NODE_LOST = frozenset({"NODE_FAIL", "BOOT_FAIL"})
+# What sbatch says where the controller may have taken the job all the same.
+UNANSWERED = re.compile(
+    r"timed out|did not end within|unable to contact|zero bytes|connection|interrupted", re.IGNORECASE
+)
 SHELL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True)
-class QueuedJob:
-    """One of ours in Slurm's queue, or just gone from it. Moments are epoch seconds."""
-
-    id: int
-    name: str
-    attempt: int
-    state: str
-    exit_status: int
-    nodes: str
-    begins_at: float
-    started_at: float | None
-    ended_at: float
-
-    @property
-    def active(self) -> bool:
-        return self.state in ACTIVE
-
-    @property
-    def pending(self) -> bool:
-        return self.state in PENDING
-
-
-def parse_queue(text: str) -> dict[str, QueuedJob]:
-    """The last of ours by name, from ``squeue --json --states=all``.
-
-    Raises:
-        SourceUnavailableError: not what squeue writes.
-    """
-    try:
-        # What a library prints before it is no part of it.
-        document = json.loads(text[text.index("{") :])
-        if document.get("errors"):
-            # With the controller down squeue says so, an empty queue, and exit code 0.
-            said = "; ".join(str(one.get("description") or one.get("error")) for one in document["errors"])
-            raise SourceUnavailableError(f"squeue failed: {said}", where="Slurm", remedy=REMEDY)
-        records = document["jobs"]
-        found: dict[str, QueuedJob] = {}
-        for record in sorted(records, key=lambda one: int(one["job_id"])):
-            name = str(record.get("name") or "")
-            ours = OURS.fullmatch(str(record.get("comment") or ""))
-            if ours and name.startswith(PREFIX) and NAME.fullmatch(name[len(PREFIX) :]):
-                job = _queued(record, name[len(PREFIX) :], int(ours.group(1)))
-                found[job.name] = job
-        return found
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SourceUnavailableError(
-            f"squeue --json says something that is not understood ({error})",
-            where="Slurm",
-            remedy="Slurm 22.05 or newer with its JSON plugins is needed",
-        ) from error
-
-
-def _queued(record: Mapping[str, Any], name: str, attempt: int) -> QueuedJob:
-    state = record["job_state"]
-    status = record.get("exit_code") or 0
-    begun = _seconds(record.get("start_time"))
-    first = str(state[0] if isinstance(state, list) else state)
-    return QueuedJob(
-        id=int(record["job_id"]),
-        name=name,
-        attempt=attempt,
-        state=first,
-        exit_status=_status(status),
-        nodes=str(record.get("nodes") or ""),
-        begins_at=_seconds(record.get("eligible_time")) or 0.0,
-        started_at=begun if first not in PENDING and begun else None,
-        ended_at=_seconds(record.get("end_time")) or 0.0,
-    )
-
-
-def _seconds(value: Any) -> float | None:
-    """Newer releases say ``{set, infinite, number}``."""
-    if isinstance(value, Mapping):
-        value = value.get("number") if value.get("set") else None
-    return float(value) if value else None
-
-
-def _status(value: Any) -> int:
-    if isinstance(value, Mapping):
-        code = value.get("return_code") or 0
-        return int((_seconds(code) or 0) if isinstance(code, Mapping) else code)
-    # A wait status: the exit code stands in the upper byte, a signal in the lower.
-    return (int(value) >> 8) or (int(value) & 0x7F)
-
-
 def units_of(
-    state: State,
-    queue: Mapping[str, QueuedJob],
-    progress: Mapping[str, float | None],
-    touched: Mapping[str, float | None],
+    state: State, queue: Queue, progress: Mapping[str, float | None], touched: Mapping[str, float | None]
 ) -> dict[str, Unit]:
     """What Slurm says as units of one host, so that record and accounts are kept as for any other.
 
@@ -154,13 +55,14 @@ def units_of(
     """
     found = {}
     for name, record in state.jobs.items():
-        attempt, job = record.current, queue.get(name)
+        attempt = record.current
         if attempt is None:
             continue
-        if job is not None and job.attempt >= attempt.number:
+        job = queue.of(name, attempt)
+        if job is not None:
             found[name] = _unit(job, attempt, progress.get(name), touched.get(name))
-        elif attempt.seen_at is not None:  # it was there, and Slurm has forgotten how it ended
-            found[name] = Unit(HOST, name, attempt.number, active=False, progress=progress.get(name))
+        elif attempt.seen_at is not None or attempt.slurm_job is not None:
+            found[name] = _forgotten(name, attempt, progress.get(name), touched.get(name))
     return found
 
 
@@ -168,7 +70,7 @@ def _unit(job: QueuedJob, attempt: Attempt, progress: float | None, touched_at: 
     asked = bool(attempt.stopping) or job.state in TAKEN_AWAY
     in_time = job.state == "COMPLETED"
     ended = {
-        "attempt": job.attempt,
+        "attempt": attempt.number,
         "result": "success" if in_time else job.state.lower(),
         "status": str(job.exit_status),
         "at": job.ended_at or job.started_at or attempt.entered_at,
@@ -176,7 +78,7 @@ def _unit(job: QueuedJob, attempt: Attempt, progress: float | None, touched_at: 
     return Unit(
         host=HOST,
         name=job.name,
-        attempt=job.attempt,
+        attempt=attempt.number,
         active=job.active,
         started_at=job.started_at,
         ended=None if job.active or job.state in NODE_LOST else ended,
@@ -184,6 +86,14 @@ def _unit(job: QueuedJob, attempt: Attempt, progress: float | None, touched_at: 
         progress=progress,
         touched_at=touched_at,
     )
+
+
+def _forgotten(name: str, attempt: Attempt, progress: float | None, touched_at: float | None) -> Unit:
+    """It was there, and Slurm knows no more how it ended: well where it said that all is done, else it is lost."""
+    whole = progress is not None and progress >= WHOLE
+    at = touched_at or attempt.seen_at or attempt.entered_at
+    ended = {"attempt": attempt.number, "result": "success", "status": "0", "at": at}
+    return Unit(HOST, name, attempt.number, active=False, ended=ended if whole else None, progress=progress)
 
 
 def submission(
@@ -249,3 +159,9 @@ def reservation_commands(nodes: Sequence[str], reserved: Sequence[str]) -> list[
         ["scontrol", "create", f"ReservationName={RESERVATION}", f"Nodes={','.join(wanted)}", "StartTime=now",
          "Duration=UNLIMITED", "Users=root", "Flags=IGNORE_JOBS"]
     ]  # fmt: skip
+
+
+def number_of(said: str) -> int | None:
+    """The number that ``sbatch --parsable`` gave a job, beside whatever else was printed."""
+    found = re.findall(r"^([0-9]+)(?:;.*)?$", said, flags=re.MULTILINE)
+    return int(found[-1]) if found else None

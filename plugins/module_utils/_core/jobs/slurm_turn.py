@@ -7,26 +7,29 @@
 Slurm knows nodes, not which of their accelerators a replica holds, so a node on which anything serves
 is reserved whole; its jobs get their signal, their grace time, and are submitted again for what is left.
 An attempt is on record before it is submitted. A run that dies between the two finds, the next time,
-either the job in the queue or nothing, and submits it then under the same number.
+either the job in the queue or nothing, and submits it then under the same number. Nothing is submitted
+while anything of that name is in the queue, whatever the record says of it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.commands import run_command
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import Directory
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.decide import Decision
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.host import last_touched, read_share
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import left_share, observe
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import Order, Owner
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Record
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import CANCELED, Record, State
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.situation import Decision
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_cluster import Cluster
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_queue import Queue, QueuedJob
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import (
     Turn,
     accepted,
@@ -36,41 +39,11 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.tur
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.words import late_words
 
-COMMAND_SECONDS = 60.0
 POLL_SECONDS = 0.5
+# Slurm's KillWait, and what comes after a job.
+GONE_SECONDS = 60.0
 # A start that the schedule moves by less is left as it is.
 BEGIN_TOLERANCE_SECONDS = 60.0
-Run = Callable[..., "tuple[int, str]"]
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Where and how Slurm is asked. ``time_factor``: how much longer than expected a job may run."""
-
-    work_dir: str
-    user: str = ""
-    nodes: Mapping[str, str] = field(default_factory=dict)
-    time_factor: float = 2.0
-    run: Run = run_command
-
-    def node(self, host: str) -> str:
-        return self.nodes.get(host, host)
-
-    def ask(self, words: Sequence[str], script: str = "") -> str:
-        """What a command of Slurm prints.
-
-        Raises:
-            SourceUnavailableError: it failed, which mostly means that Slurm is down.
-        """
-        code, output = self.run(["env", "TZ=UTC", *words], timeout_seconds=COMMAND_SECONDS, given=script)
-        if code != 0:
-            name = next(word for word in words if word.startswith(("s", "/")) and word != "runuser")
-            raise SourceUnavailableError(
-                f"{name} failed with exit code {code}: {output or 'no output'}",
-                where="Slurm",
-                remedy=slurm.REMEDY,
-            )
-        return output
 
 
 def slurm_turn(path: str, given: Given, cluster: Cluster, *, now: float, dry: bool = False) -> Turn:
@@ -84,13 +57,16 @@ def slurm_turn(path: str, given: Given, cluster: Cluster, *, now: float, dry: bo
 
 
 def _turn(path: str, given: Given, cluster: Cluster, now: float, dry: bool) -> Turn:
-    queue = slurm.parse_queue(cluster.ask(["squeue", "--json", "--states=all"]))
+    queue = cluster.queue()
     state, orders, refused = accepted(path, given, now)
     works = {name: f"{cluster.work_dir}/{name}" for name in state.jobs}
     progress = {name: read_share(f"{work}/progress") for name, work in works.items()}
     touched = {name: last_touched(f"{work}/{slurm.OUTPUT}", f"{work}/progress") for name, work in works.items()}
+    kinds = {cluster.node(host.name): host.accelerator_type for host in given.hosts}
+    lines = take_up(state, orders, queue, kinds, now)
     seen = {slurm.HOST: slurm.units_of(state, queue, progress, touched)}
     changes = observe(state, orders, seen, now=now, lease_margin_seconds=0.0, shared=True)
+    changes.lines[:0] = lines
     turn = Turn(state, orders, refused, changes, Decision(), bool(changes.lines), now)
     acting = _Acting(turn, given, cluster, queue, path, dry)
     forget(state, given.orders, now)
@@ -101,14 +77,40 @@ def _turn(path: str, given: Given, cluster: Cluster, now: float, dry: bool) -> T
     return turn
 
 
+def take_up(state: State, orders: Mapping[str, Order], queue: Queue, kinds: Mapping[str, str], now: float) -> list[str]:
+    """Enter the numbers of jobs that were submitted by a run that died, and jobs whose record was lost.
+
+    Args:
+        kinds: accelerator types of the nodes.
+    """
+    lines = []
+    for name, record in sorted(state.jobs.items()):
+        attempt, order = record.current, orders.get(name)
+        if attempt is not None:
+            own = queue.of(name, attempt)
+            attempt.slurm_job = own.id if own else attempt.slurm_job
+            continue
+        unknown = [one for one in queue.others(name, None) if one.attempt > record.attempts]
+        if unknown and order is not None and not record.over:
+            job = max(unknown, key=lambda one: (one.attempt, -one.id))
+            usable = [kind for _node, kind in sorted(kinds.items()) if order.job.speed(kind) > 0]
+            kind = kinds.get(job.nodes) or next(iter(usable), "")
+            record.attempts, count = job.attempt - 1, job.accelerators or order.job.least
+            speed = order.job.speed(kind) or 1.0
+            entered = record.enter(slurm.HOST, list(range(count)), kind, speed=speed, now=now, lease_until=now)
+            entered.slurm_job = job.id
+            lines.append(f"{name} is job {job.id} of Slurm and is on record again")
+    return lines
+
+
 @dataclass
 class _Acting:
-    """What is done with Slurm in one turn."""
+    """What is done with Slurm in one turn. ``queue`` is read again before each thing that is decided by it."""
 
     turn: Turn
     given: Given
     cluster: Cluster
-    queue: Mapping[str, slurm.QueuedJob]
+    queue: Queue
     path: str
     dry: bool
 
@@ -121,6 +123,8 @@ class _Acting:
         emptied = {host.name for host in self.given.hosts if host.state != "active"}
         nodes = sorted(self.cluster.node(host) for host in serving | emptied)
         self._reserve(nodes)
+        # What waited may have begun before the reservation was there.
+        self.queue = self.cluster.queue()
         self._stop(set(nodes))
         self._submit()
 
@@ -142,13 +146,18 @@ class _Acting:
     def _stop(self, nodes: set[str]) -> None:
         """Signal, wait for the checkpoint, cancel what is left."""
         asked: list[tuple[int, float]] = []
+        unreached: list[Record] = []
         for name, record in sorted(self.turn.state.jobs.items()):
-            attempt, job, order = record.current, self.queue.get(name), self.turn.orders.get(name)
-            if attempt is None or job is None or not job.active or job.attempt != attempt.number:
+            order = self.turn.orders.get(name)
+            asked += [(job.id, 0.0) for job in self._doubles(record)]
+            attempt = record.current
+            job = self.queue.of(name, attempt) if attempt else None
+            if attempt is None or job is None:
+                self._cancel_unsubmitted(record, order)
                 continue
             cancel = order is not None and order.canceled
             claimed = not job.pending and job.nodes in nodes and (order is None or order.job.preemptible)
-            if not (cancel or claimed or attempt.stopping):
+            if not job.active or not (cancel or claimed or attempt.stopping):
                 continue
             attempt.cancel = attempt.cancel or cancel
             attempt.stopping = attempt.stopping or ("canceled" if cancel else f"serving takes {job.nodes} back")
@@ -156,22 +165,53 @@ class _Acting:
             asked.append((job.id, 0.0 if job.pending or order is None else order.grace_seconds))
             if not self.dry and not job.pending and order is not None:
                 self.save()
-                self.cluster.ask(["scancel", "--batch", f"--signal={order.signal[3:]}", str(job.id)])
+                if not self.cluster.tell(["scancel", "--batch", f"--signal={order.signal[3:]}", str(job.id)]):
+                    unreached.append(record)
         self.save()
         if asked and not self.dry:
             self._await(asked)
+        self.queue = self.cluster.queue()
+        for record in unreached:
+            self._forgive(record)
+
+    def _forgive(self, record: Record) -> None:
+        """It had ended well before it could be asked to stop."""
+        job = self.queue.of(record.name, record.current) if record.current else None
+        if record.current is not None and job is not None and job.state == "COMPLETED":
+            record.current.stopping, record.current.cancel = "", False
+            self.save()
+
+    def _doubles(self, record: Record) -> list[QueuedJob]:
+        """The same attempt once more: sbatch's answer was lost, and it was submitted again."""
+        found = [
+            job
+            for job in self.queue.others(record.name, record.current)
+            if job.pending and job.attempt <= record.attempts
+        ]
+        self.turn.decision.lines += [
+            f"{record.name} waits twice in Slurm's queue: job {job.id} is removed" for job in found
+        ]
+        return found
+
+    def _cancel_unsubmitted(self, record: Record, order: Order | None) -> None:
+        attempt = record.current
+        submitted = attempt is not None and (attempt.slurm_job is not None or attempt.seen_at is not None)
+        if order is not None and order.canceled and not record.over and not submitted:
+            record.phase, record.reason, record.current = CANCELED, "canceled", None
+            record.finished_at = round(self.turn.now, 3)
+            self.turn.decision.lines.append(f"{record.name}: canceled before it ran")
 
     def _await(self, asked: Sequence[tuple[int, float]]) -> None:
-        """Until they are gone, each for its grace time at the most; then an end."""
-        begun, left = time.monotonic(), dict(asked)
-        while left:
-            queue = slurm.parse_queue(self.cluster.ask(["squeue", "--json", "--states=all"]))
-            active = {job.id for job in queue.values() if job.active}
+        """Until they are gone: each has its grace time, then it is ended, and what its processes need for that."""
+        begun, left, ended = time.monotonic(), dict(asked), set()
+        longest = max(left.values()) + GONE_SECONDS
+        while left and time.monotonic() - begun < longest:
+            active = {job.id for job in self.cluster.queue().jobs if job.active}
             left = {number: grace for number, grace in left.items() if number in active}
-            over = [number for number, grace in left.items() if time.monotonic() - begun >= grace]
-            for number in over:
-                self.cluster.ask(["scancel", str(number)])
-                del left[number]
+            for number, grace in left.items():
+                if number not in ended and time.monotonic() - begun >= grace:
+                    self.cluster.tell(["scancel", str(number)])
+                    ended.add(number)
             if left:
                 time.sleep(POLL_SECONDS)
 
@@ -183,18 +223,30 @@ class _Acting:
                 continue
             record.late = late_words(fields, order)
             runs = fields.get("runs") or []
-            if not runs:
-                continue
-            begins_at = max(parse_moment(runs[0]["start"]), record.not_before)
-            begins_at = begins_at if begins_at > self.turn.now + BEGIN_TOLERANCE_SECONDS / 2 else 0.0
-            if record.current is None and not order.canceled:
-                self._enter(record, order, int(runs[0]["accelerators"]), str(runs[0]["accelerator_type"]))
-                self._hand_over(record, order, begins_at)
-            elif record.current is not None and name not in self.queue and record.current.seen_at is None:
-                self._hand_over(record, order, begins_at)
-            else:
-                self._move(name, begins_at)
+            if runs and not order.canceled:
+                begins_at = max(parse_moment(runs[0]["start"]), record.not_before)
+                begins_at = begins_at if begins_at > self.turn.now + BEGIN_TOLERANCE_SECONDS / 2 else 0.0
+                self._follow(record, order, runs[0], begins_at)
         self.save()
+
+    def _follow(self, record: Record, order: Order, run: Mapping[str, Any], begins_at: float) -> None:
+        """One job as the schedule has it. It is handed over only where nothing of it is in Slurm's queue."""
+        attempt = record.current
+        own = self.queue.of(record.name, attempt) if attempt else None
+        if own is not None:
+            self._move(record.name, own, begins_at)
+            return
+        if attempt is not None and (attempt.seen_at is not None or attempt.slurm_job is not None):
+            return  # the next look says what became of it
+        others = self.queue.others(record.name, None)
+        if others:
+            self.turn.decision.waiting[record.name] = (
+                f"waits until its job {others[0].id} of Slurm is gone ({others[0].state})"
+            )
+            return
+        if attempt is None:
+            self._enter(record, order, int(run["accelerators"]), str(run["accelerator_type"]))
+        self._hand_over(record, order, begins_at)
 
     def _enter(self, record: Record, order: Order, count: int, kind: str) -> None:
         now, speed = self.turn.now, order.job.speed(kind) or 1.0
@@ -221,19 +273,32 @@ class _Acting:
             return
         Directory(work, mode=0o750, owner=user).make()
         try:
-            self.cluster.ask(words, script)
+            attempt.slurm_job = slurm.number_of(self.cluster.ask(words, script))
+            self.save()
         except SourceUnavailableError as error:
+            self._not_taken(record, error)
+
+    def _not_taken(self, record: Record, error: SourceUnavailableError) -> None:
+        """Refused, or only its answer was lost; then it stays on record, and is not submitted under another number."""
+        attempt, lines = record.current, self.turn.decision.lines
+        job = self.cluster.queue().of(record.name, attempt) if attempt else None
+        if attempt is not None and job is not None:
+            attempt.slurm_job = job.id
+            lines.append(f"{record.name} was taken as job {job.id} of Slurm, though sbatch did not say so")
+        elif slurm.UNANSWERED.search(error.what):
+            lines.append(f"{record.name}: sbatch did not answer, the next run looks whether it was taken: {error.what}")
+        else:
             # Its number was used up by nobody; a wrong account of one job does not keep the others.
             record.current, record.attempts = None, record.attempts - 1
-            self.turn.decision.lines.append(f"{order.name} was not taken: {error.what}")
+            lines.append(f"{record.name} was not taken: {error.what}")
 
-    def _move(self, name: str, begins_at: float) -> None:
+    def _move(self, name: str, job: QueuedJob, begins_at: float) -> None:
         """A pending job follows the schedule."""
-        job = self.queue.get(name)
-        if job is None or not job.pending:
+        if not job.pending:
             return
         if abs(max(begins_at, self.turn.now) - max(job.begins_at, self.turn.now)) > BEGIN_TOLERANCE_SECONDS:
             self.turn.decision.lines.append(f"{name} begins at another time")
             if not self.dry:
                 moment = slurm.local_moment(begins_at) if begins_at else "now"
-                self.cluster.ask(["scontrol", "update", f"JobId={job.id}", f"StartTime={moment}"])
+                # It may have begun just now.
+                self.cluster.tell(["scontrol", "update", f"JobId={job.id}", f"StartTime={moment}"])

@@ -20,12 +20,7 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.exclusive import exclusive
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.decide import (
-    Decision,
-    Situation,
-    decide,
-    wishes_of,
-)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.decide import decide
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.figures import jobs_text
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import (
@@ -42,6 +37,11 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.rec
     State,
     read_state,
     write_state,
+)
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.situation import (
+    Decision,
+    Situation,
+    wishes_of,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.words import (
     accounts,

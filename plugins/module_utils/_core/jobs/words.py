@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.decide import Decision
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import Changes
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import Order
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import (
@@ -19,6 +18,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.rec
     FAILED,
     State,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.situation import Decision
 
 
 def late_words(fields: Mapping[str, Any], order: Order) -> str:

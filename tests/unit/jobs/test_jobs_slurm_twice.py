@@ -1,0 +1,251 @@
+# Copyright (c) The modelops.datacenter founders
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways in which a job could be in Slurm's queue twice, or run on where serving is, and does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm_turn as turns
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import parse_orders
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Record, read_state
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_cluster import Cluster
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import Turn
+
+NOW = 1_795_767_000.0
+KIND = "h100-80gb"
+
+
+class Slurm:
+    """Answers as the commands of Slurm do: keeps jobs, and may lose an answer or start a job in between."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.jobs: dict[int, dict[str, Any]] = {}
+        self.reserved: list[str] = []
+        self.sbatch_says: str | None = None
+        self.takes = True
+        self.lingers = 0
+
+    def add(self, **fields: Any) -> int:
+        number = len(self.jobs) + 1
+        given = {"job_id": number, "name": "modelops-a", "job_state": "PENDING", "exit_code": 0, "nodes": ""}
+        self.jobs[number] = {
+            **given,
+            "comment": "modelops 1",
+            "eligible_time": NOW,
+            "start_time": 0,
+            "end_time": 0,
+            **fields,
+        }
+        return number
+
+    def run(self, words: Sequence[str], *, timeout_seconds: float, given: str = "") -> tuple[int, str]:
+        command = [word for word in words if word not in ("env", "TZ=UTC", "runuser", "-u", "me", "--")]
+        if command[0] == "squeue":
+            for job in self.jobs.values():  # those that are completing are gone at the second look
+                if job["job_state"] == "COMPLETING":
+                    job["job_state"] = "COMPLETING" if self.lingers else "CANCELLED"
+                    self.lingers = max(0, self.lingers - 1)
+            return 0, json.dumps({"errors": [], "jobs": list(self.jobs.values())})
+        return getattr(self, command[0])(command)
+
+    def sbatch(self, words: list[str]) -> tuple[int, str]:
+        number = 0
+        if self.takes:
+            told = dict(word[2:].partition("=")[::2] for word in words if word.startswith("--"))
+            number = self.add(name=told["job-name"], comment=told["comment"])
+        if self.sbatch_says is not None:
+            if self.sbatch_says == "nothing":
+                raise SourceUnavailableError("'sbatch' did not end within 60 s")
+            return 1, f"sbatch: error: Batch job submission failed: {self.sbatch_says}"
+        return 0, f"a library says hello\n{number}"
+
+    def scancel(self, words: list[str]) -> tuple[int, str]:
+        job = self.jobs[int(words[-1])]
+        if job["job_state"] not in ("PENDING", "RUNNING"):
+            return 1, ""
+        job["job_state"] = "CANCELLED" if job["job_state"] == "PENDING" else "COMPLETING"
+        return 0, ""
+
+    def scontrol(self, words: list[str]) -> tuple[int, str]:
+        if "hostnames" in words:
+            return 0, words[-1].replace(",", "\n")
+        if "show" in words:
+            nodes = ",".join(self.reserved)
+            return 0, f"ReservationName=modelops_serving Nodes={nodes}" if nodes else "No reservations in the system"
+        self.reserved = next(word for word in words if word.startswith("Nodes=")).partition("=")[2].split(",")
+        self.as_reserved()
+        return 0, ""
+
+    def as_reserved(self) -> None:
+        """What happens in the cluster at that moment."""
+
+    def names(self, *states: str) -> list[int]:
+        return [number for number, job in self.jobs.items() if job["job_state"] in states]
+
+
+class Site:
+    """One node, one job, and turns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.slurm, self.now = path, Slurm(path), NOW
+        self.job = {"work_accelerator_hours": 1, "command": ["true"], "checkpoint": {"grace_seconds": 0.1}}
+        self.planned: list[Replica] = []
+
+    def turn(self, **options: Any) -> Turn:
+        hosts = [Host(name, accelerator_type=KIND, accelerator_count=4) for name in ("n1", "n2")]
+        run = {"start": "2026-11-27T08:10:00Z", "accelerators": 1, "accelerator_type": KIND}
+        schedule = {"start": run["start"], "jobs": {"a": {"status": "on_time", "runs": [run]}}}
+        given = Given(
+            orders=parse_orders({"a": self.job}), hosts=hosts, planned=self.planned, running=[], seen={},
+            schedule=schedule, **options,
+        )  # fmt: skip
+        self.now += 300
+        cluster = Cluster(str(self.path / "work"), run=self.slurm.run)
+        return turns.slurm_turn(str(self.path / "jobs.json"), given, cluster, now=self.now)
+
+    @property
+    def record(self) -> Record:
+        return read_state(str(self.path / "jobs.json")).jobs["a"]
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.setattr(turns, "POLL_SECONDS", 0.01)
+    return Site(tmp_path)
+
+
+def test_the_number_that_sbatch_gave_is_on_record(site: Site) -> None:
+    site.turn()
+    assert site.record.current.slurm_job == 1
+    for _again in range(2):
+        assert not site.turn().changed
+    assert list(site.slurm.jobs) == [1]
+
+
+@pytest.mark.parametrize("said", ["nothing", "Socket timed out on send/recv operation"])
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_job_whose_submission_was_not_answered_is_looked_for_before_it_is_submitted_again(
+    site: Site, said: str, taken: bool
+) -> None:
+    site.slurm.sbatch_says, site.slurm.takes = said, taken
+    turn = site.turn()
+    words = "was taken as job 1 of Slurm" if taken else "the next run looks whether it was taken"
+    assert words in "\n".join(turn.decision.lines)
+    assert (site.record.attempts, site.record.current.slurm_job) == (1, 1 if taken else None)
+    site.slurm.sbatch_says, site.slurm.takes = None, True
+    site.turn()
+    assert [job["comment"] for job in site.slurm.jobs.values()] == ["modelops 1"]
+    assert site.record.current.slurm_job == 1
+
+
+def test_what_sbatch_took_after_the_look_is_removed_when_it_was_submitted_twice(site: Site) -> None:
+    site.slurm.sbatch_says, site.slurm.takes = "nothing", False
+    site.turn()
+    site.slurm.sbatch_says, site.slurm.takes = None, True
+    site.turn()
+    site.slurm.add()  # the first one, at last
+    turn = site.turn()
+    assert "a waits twice in Slurm's queue: job 2 is removed" in turn.decision.lines
+    assert site.slurm.names("PENDING") == [1]
+    assert not site.turn().changed
+
+
+def test_a_refused_job_uses_no_number_up(site: Site) -> None:
+    site.slurm.sbatch_says, site.slurm.takes = "Invalid account or account/partition combination specified", False
+    assert "a was not taken" in "\n".join(site.turn().decision.lines)
+    assert (site.record.attempts, site.record.current) == (0, None)
+
+
+def test_a_run_that_died_after_sbatch_finds_its_job(site: Site) -> None:
+    site.turn()
+    document = json.loads((site.path / "jobs.json").read_text())
+    document["jobs"]["a"]["current"]["slurm_job"] = None
+    (site.path / "jobs.json").write_text(json.dumps(document))
+    site.turn()
+    assert list(site.slurm.jobs) == [1]
+    assert site.record.current.slurm_job == 1
+
+
+def test_a_lost_record_takes_up_what_is_in_the_queue(site: Site) -> None:
+    site.slurm.add(
+        job_state="RUNNING", nodes="n1", start_time=NOW, comment="modelops 4", tres_req_str="cpu=1,gres/gpu=2"
+    )
+    turn = site.turn()
+    assert "a is job 1 of Slurm and is on record again" in turn.changes.lines
+    record = site.record
+    assert (record.attempts, record.current.slurm_job, record.current.accelerators) == (4, 1, [0, 1])
+    assert record.current.accelerator_type == KIND
+    assert list(site.slurm.jobs) == [1]
+
+
+def test_nothing_is_submitted_while_an_attempt_that_is_over_on_record_has_processes_left(site: Site) -> None:
+    site.turn()
+    site.slurm.jobs[1] |= {"job_state": "NODE_FAIL", "nodes": "n1", "start_time": NOW, "end_time": NOW + 60}
+    document = json.loads((site.path / "jobs.json").read_text())
+    document["jobs"]["a"]["current"] = None
+    (site.path / "jobs.json").write_text(json.dumps(document))
+    site.slurm.jobs[1]["job_state"] = ["NODE_FAIL", "COMPLETING"]
+    turn = site.turn()
+    assert turn.decision.waiting == {"a": "waits until its job 1 of Slurm is gone (NODE_FAIL)"}
+    assert list(site.slurm.jobs) == [1]
+    site.slurm.jobs[1]["job_state"] = ["NODE_FAIL"]
+    site.turn()
+    assert list(site.slurm.jobs) == [1, 2]
+
+
+def test_a_job_that_began_while_its_node_was_being_reserved_gives_way_in_the_same_turn(site: Site) -> None:
+    site.turn()
+    site.planned = [Replica("n1", 0, "chat", "1", 8100, (0,))]
+
+    def begins() -> None:
+        site.slurm.jobs[1] |= {"job_state": "RUNNING", "nodes": "n1", "start_time": site.now}
+
+    site.slurm.as_reserved = begins  # type: ignore[method-assign]
+    site.slurm.lingers = 2
+    turn = site.turn()
+    assert "a on n1: stopping, serving takes n1 back" in turn.decision.lines
+    # It was waited for until its processes were gone, and not submitted beside them.
+    assert (list(site.slurm.jobs), site.slurm.names("CANCELLED")) == ([1], [1])
+    site.turn()
+    assert site.slurm.names("PENDING") == [2]
+    assert site.record.ended[-1]["end"] == "preempted"
+
+
+def test_a_job_that_ends_before_its_signal_does_not_stop_the_turn(site: Site) -> None:
+    site.turn()
+    site.slurm.jobs[1] |= {"job_state": "RUNNING", "nodes": "n1", "start_time": NOW + 300}
+    site.turn()
+    site.planned = [Replica("n1", 0, "chat", "1", 8100, (0,))]
+    run, looks = site.slurm.run, []
+
+    def ends_after_the_second_look(words: Sequence[str], **options: Any) -> tuple[int, str]:
+        answer = run(words, **options)
+        looks.extend(word for word in words if word == "squeue")
+        if len(looks) == 2:
+            site.slurm.jobs[1] |= {"job_state": "COMPLETED", "end_time": site.now}
+        return answer
+
+    site.slurm.run = ends_after_the_second_look  # type: ignore[method-assign]
+    site.turn()
+    site.turn()
+    assert site.record.phase == "done"
+    assert list(site.slurm.jobs) == [1]
+
+
+def test_a_job_that_was_never_submitted_can_be_canceled(site: Site) -> None:
+    site.slurm.sbatch_says, site.slurm.takes = "nothing", False
+    site.turn()
+    turn = site.turn(cancel=["a"])
+    assert "a: canceled before it ran" in turn.decision.lines
+    assert (site.record.phase, site.slurm.jobs) == ("canceled", {})

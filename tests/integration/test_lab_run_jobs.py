@@ -137,6 +137,7 @@ def test_serving_takes_its_accelerators_back_and_the_job_goes_on_from_its_checkp
 
 def test_without_a_controller_the_host_stops_it_when_its_lease_is_over_and_the_next_run_goes_on(jobs: JobLab) -> None:
     jobs.serve([])
+    jobs.jobs["long"] = train(LONG, accelerators=1)  # else it would go on with the other one that is free now
     assert jobs.run(run_jobs_lease_seconds=5, run_jobs_lease_margin_seconds=0).code == 0
     jobs.lab.wait("lab-a1", "! systemctl is-active modelops-job-long", seconds=60)
     run = jobs.run()

@@ -168,7 +168,8 @@ def test_a_submission_has_all_that_the_schedule_says() -> None:
         "--signal=B:USR1@90",
     } <= set(words)  # fmt: skip
     assert "export KEY='it'\"'\"'s'\n" in script
-    assert script.endswith("set -a\n. /etc/x.env\nset +a\nexec train --name 'a b'\n")
+    assert "set -a\n. /etc/x.env\nset +a\n" in script
+    assert script.endswith("\nexec train --name 'a b'\n")
     # Slurm would remove it, though it takes half of its time limit: 2026-11-28T11:00 is less than an hour away.
     near, _script = slurm.submission(order, attempt(), begins_at=0.0, hours=1, now=1795860600.0, **where)
     assert not [word for word in near if word.startswith(("--deadline", "--begin"))]

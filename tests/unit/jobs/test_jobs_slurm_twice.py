@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +18,11 @@ import pytest
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm_turn as turns
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import parse_orders
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Record, read_state
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, Record, read_state
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_cluster import Cluster
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import Turn
 
@@ -249,3 +254,65 @@ def test_a_job_that_was_never_submitted_can_be_canceled(site: Site) -> None:
     turn = site.turn(cancel=["a"])
     assert "a: canceled before it ran" in turn.decision.lines
     assert (site.record.phase, site.slurm.jobs) == ("canceled", {})
+
+
+class Script:
+    """What Slurm would run on a node, really run."""
+
+    def __init__(self, work: Path, number: int, command: list[str], *, after_loss: bool = False) -> None:
+        order = parse_orders({"a": {"work_accelerator_hours": 1, "command": command}})["a"]
+        attempt = Attempt(number, slurm.HOST, [0], KIND, NOW, NOW)
+        _words, text = slurm.submission(
+            order, attempt, user="", account="", work=str(work), begins_at=0, hours=1, now=NOW, after_loss=after_loss
+        )
+        self.process = subprocess.Popen(["/bin/sh", "-c", text], cwd=work, start_new_session=True)
+
+    def ended_within(self, seconds: float) -> int | None:
+        try:
+            return self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(slurm, "FENCE_SECONDS", 0.5)
+    running: list[Script] = []
+
+    def start(*args: Any, **options: Any) -> Script:
+        running.append(Script(tmp_path, *args, **options))
+        return running[-1]
+
+    yield start
+    for one in running:
+        if one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGKILL)
+            one.process.wait()
+
+
+def test_an_attempt_on_a_lost_node_ends_when_a_later_one_begins_and_before_that_one_works(
+    started: Any, tmp_path: Path
+) -> None:
+    # Its child is ended with it.
+    first = started(1, ["sh", "-c", "while sleep 0.05; do date +%s.%N > l && mv l last; done"])
+    while not (tmp_path / "last").exists():
+        assert first.ended_within(0.05) is None
+    second = started(2, ["sh", "-c", "date +%s.%N > b && mv b begun; sleep 60"], after_loss=True)
+    assert first.ended_within(10) == -signal.SIGKILL
+    while not (tmp_path / "begun").exists():
+        assert second.ended_within(0.05) is None
+    assert float((tmp_path / "last").read_text()) < float((tmp_path / "begun").read_text())
+    assert second.ended_within(1.2) is None
+
+
+def test_an_attempt_whose_storage_cannot_be_read_goes_on_and_its_end_is_its_own(started: Any, tmp_path: Path) -> None:
+    job = started(1, ["sh", "-c", "sleep 1; exit 7"])
+    while not (tmp_path / slurm.ATTEMPT_FILE).exists():
+        assert job.ended_within(0.05) is None
+    (tmp_path / slurm.ATTEMPT_FILE).unlink()
+    assert job.ended_within(10) == 7
+
+
+def test_a_job_that_waits_for_all_its_children_does_not_wait_for_the_watcher(started: Any) -> None:
+    wait_for_all = "import os\ntry:\n    while True: os.wait()\nexcept ChildProcessError: pass"
+    assert started(1, [sys.executable, "-c", wait_for_all]).ended_within(10) == 0

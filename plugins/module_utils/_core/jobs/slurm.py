@@ -41,6 +41,9 @@ DEADLINE_MARGIN_SECONDS = 900
 UNANSWERED = re.compile(
     r"timed out|did not end within|unable to contact|zero bytes|connection|interrupted", re.IGNORECASE
 )
+# How often an attempt looks whether a later one has begun.
+FENCE_SECONDS = 5.0
+ATTEMPT_FILE = ".modelops-attempt"
 SHELL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -97,7 +100,16 @@ def _forgotten(name: str, attempt: Attempt, progress: float | None, touched_at: 
 
 
 def submission(
-    order: Order, attempt: Attempt, *, user: str, account: str, work: str, begins_at: float, hours: float, now: float
+    order: Order,
+    attempt: Attempt,
+    *,
+    user: str,
+    account: str,
+    work: str,
+    begins_at: float,
+    hours: float,
+    now: float,
+    after_loss: bool = False,
 ) -> tuple[list[str], str]:
     """``sbatch`` as the owner's user, and the script it reads.
 
@@ -106,6 +118,7 @@ def submission(
         hours: how long it may run at most.
         now: epoch seconds. Slurm removes a job whose whole time limit does not fit before its deadline any more,
             though it will need less: one that is that near is submitted without.
+        after_loss: the attempt before was lost with its node, where it may still run.
     """
     job, count = order.job, len(attempt.accelerators)
     minutes = max(1, math.ceil(hours * 60))
@@ -127,16 +140,17 @@ def submission(
     words += [f"--account={account}"] if account else []
     words += [f"--cpus-per-task={max(1, math.ceil(order.cpu_cores))}"] if order.cpu_cores else []
     words += [f"--mem={math.ceil(order.memory_gib * 1024)}M"] if order.memory_gib else []
-    return words, _script(order, attempt, work)
+    return words, _script(order, attempt, work, after_loss)
 
 
-def _script(order: Order, attempt: Attempt, work: str) -> str:
+def _script(order: Order, attempt: Attempt, work: str, after_loss: bool) -> str:
     told = told_to_job(order.name, attempt.number, len(attempt.accelerators), work)
     variables = {**order.environment, **told}
     lines = ["#!/bin/sh", f"export PATH={SHELL_PATH}"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     if order.environment_file:
         lines += ["set -a", f". {shlex.quote(order.environment_file)}", "set +a"]
+    lines += _fence(attempt.number, f"{work}/{ATTEMPT_FILE}", after_loss)
     # exec: the signal reaches the job itself.
     return "\n".join([*lines, "exec " + " ".join(shlex.quote(word) for word in order.command)]) + "\n"
 
@@ -159,6 +173,21 @@ def reservation_commands(nodes: Sequence[str], reserved: Sequence[str]) -> list[
         ["scontrol", "create", f"ReservationName={RESERVATION}", f"Nodes={','.join(wanted)}", "StartTime=now",
          "Duration=UNLIMITED", "Users=root", "Flags=IGNORE_JOBS"]
     ]  # fmt: skip
+
+
+def _fence(number: int, path: str, after_loss: bool) -> list[str]:
+    """End an attempt when a later one has begun, without a checkpoint, which is the later one's by now.
+
+    Slurm gives up a job whose node does not answer, though it may go on there; they share the storage.
+    The watcher is nobody's child, so that a job that waits for all its children does not wait for it.
+    """
+    mine, part = shlex.quote(path), shlex.quote(f"{path}.{number}")
+    end = "kill -s KILL -- -$$ 2>/dev/null || kill -s KILL $$"
+    watch = f'seen=$(cat {mine} 2>/dev/null); test "${{seen:-0}}" -le {number} || {{ {end}; }}'
+    lines = [f"echo {number} > {part} && mv {part} {mine}"]
+    lines += [f"sleep {2 * FENCE_SECONDS:g}"] if after_loss else []
+    loop = f"while sleep {FENCE_SECONDS:g} && kill -0 $$ 2>/dev/null; do {watch}; done"
+    return [*lines, f"( ( {loop} ) </dev/null >/dev/null 2>&1 & )"]
 
 
 def number_of(said: str) -> int | None:

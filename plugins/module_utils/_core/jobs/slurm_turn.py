@@ -26,7 +26,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.giv
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.host import last_touched, read_share
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import left_share, observe
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import Order, Owner
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import CANCELED, Record, State
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import CANCELED, LOST, Record, State
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.situation import Decision
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_cluster import Cluster
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_queue import Queue, QueuedJob
@@ -263,6 +263,7 @@ class _Acting:
         words, script = slurm.submission(
             order, attempt, user=user, account=owner.account, work=work, begins_at=begins_at,
             hours=hours * self.cluster.time_factor + order.grace_seconds / 3600, now=self.turn.now,
+            after_loss=bool(record.ended) and record.ended[-1]["end"] == LOST,
         )  # fmt: skip
         count = len(attempt.accelerators)
         done = f", {record.share:.0%} of it done" if record.share else ""

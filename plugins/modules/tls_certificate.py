@@ -39,6 +39,11 @@ options:
   private_key:
     description: The key in PEM without a passphrase, from a vault or a credential.
     type: str
+  private_key_file:
+    description:
+      - A file on the host with the key instead, as M(modelops.datacenter.tls_request) makes it. It is taken away once
+        the key is in O(path).
+    type: path
   ca:
     description: Certificates in PEM of which one must have issued it. Without them, its issuer is taken on trust.
     type: str
@@ -101,12 +106,14 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls.cert
     describe,
     examine,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls.request import forget_waiting, read_waiting
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "path": {"type": "path", "required": True},
     "chain": {"type": "str"},
     "private_key": {"type": "str", "no_log": True},
+    "private_key_file": {"type": "path", "no_log": False},
     "ca": {"type": "str"},
     "names": {"type": "list", "elements": "str", "default": []},
     "valid_seconds": {"type": "float", "default": 3600},
@@ -130,6 +137,8 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     before = _shown(path)
     if changed and not check_mode:
         wanted.write()
+    if params["private_key_file"] and not check_mode:
+        forget_waiting(params["private_key_file"])
     result = {"changed": changed, **found.as_record()}
     if diff and changed:
         result["diff"] = {
@@ -140,10 +149,15 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
 
 def _content(params: Mapping[str, Any]) -> str | None:
     chain, key = params["chain"], params["private_key"]
+    if params["private_key_file"]:
+        key = read_waiting(params["private_key_file"])
     if not chain and not key:
         return None
     if not chain or not key:
-        raise InputError("chain and private_key belong together", where=params["path"])
+        raise InputError(
+            "chain and private_key belong together; instead of the latter there may be private_key_file",
+            where=params["path"],
+        )
     content = f"{chain.strip()}\n{key.strip()}\n"
     if len(content) > MAX_PEM_BYTES or not content.isascii():
         raise InputError("this is no PEM text, or far too long for one", where="chain, private_key")
@@ -172,7 +186,7 @@ def _line(certificate: Certificate) -> str:
 
 
 def main() -> None:
-    run_module(ARGUMENT_SPEC, execute)
+    run_module(ARGUMENT_SPEC, execute, mutually_exclusive=[("private_key", "private_key_file")])
 
 
 if __name__ == "__main__":

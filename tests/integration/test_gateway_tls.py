@@ -6,69 +6,33 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
-import json
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from certificates import Authority, Issued
-from gateway_bench import HAPROXY, GatewayBench, LlamaServer, free_ports, replica, servers, wait_until
+from certificates import Authority
+from gateway_bench import HAPROXY, GatewayBench, free_ports, replica, servers, wait_until
+from gateway_tls_bench import NAME, Load, TlsBench
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 
 pytest.importorskip("xllamacpp", reason="the llama.cpp server of the demo environment is not installed")
 pytestmark = pytest.mark.skipif(not HAPROXY, reason="haproxy is not installed")
-NAME = "gateway.example.org"
 ROTATIONS = 8
 
 
 @dataclass
-class Bench:
-    gateway: GatewayBench
-    authority: Authority
-    path: Path
-    llamas: list[LlamaServer]
-
-    def put(self, issued: Issued) -> None:
-        """As the module does it: one file, replaced in one step."""
-        beside = self.path.with_suffix(".new")
-        beside.write_text(issued.chain + issued.private_key)
-        beside.replace(self.path)
-
-    def converge(self) -> dict[str, Any]:
-        return self.gateway.members([replica("a", number, one.port) for number, one in enumerate(self.llamas)])
-
-    def context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cadata=self.authority.chain)
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-        return context
-
-    def connect(self, *, timeout: float = 30) -> ssl.SSLSocket:
-        plain = socket.create_connection(("127.0.0.1", self.gateway.port), timeout=timeout)
-        return self.context().wrap_socket(plain, server_hostname=NAME)
-
-    def served(self) -> str:
-        """Fingerprint of what a new connection gets."""
-        with self.connect() as connection:
-            return hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()
-
-    def worker(self) -> int:
-        current = self.gateway.socket.current()
-        assert current is not None
-        return current.pid
+class Bench(TlsBench):
+    authority: Authority = field(default_factory=Authority)
 
 
 @pytest.fixture(scope="module")
@@ -78,105 +42,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     (directory / "ca.pem").write_text(authority.chain)
     gateway = GatewayBench(tls_certificate=str(directory / "gateway.pem"), metrics_tls=True)
     with servers(2, directory, parallel=8) as llamas:
-        made = Bench(gateway, authority, directory / "gateway.pem", llamas)
+        made = Bench(gateway, directory / "gateway.pem", llamas, trust=authority.chain, authority=authority)
         made.put(authority.issue(NAME))
         made.converge()
         try:
-            _start(made)
+            made.start()
             yield made
         finally:
             gateway.close()
-
-
-def _start(bench: Bench) -> None:
-    command = [HAPROXY, "-W", "-S", f"{bench.gateway.root}/run/master.sock,mode,600"]
-    with open(bench.gateway.root / "haproxy.out", "ab") as output:
-        bench.gateway.process = subprocess.Popen(
-            [*command, "-f", f"{bench.gateway.config_dir}/haproxy.cfg"], stdout=output, stderr=subprocess.STDOUT
-        )
-    wait_until(bench.gateway.socket.is_up, 30, "HAProxy")
-    wait_until(lambda: bool(bench.served()), 30, "the gateway")
-    bench.converge()
-
-
-@dataclass
-class Load:
-    """Clients that keep their connections, clients that open one a request, and streams, until told to stop."""
-
-    bench: Bench
-    answered: int = 0
-    streams: int = 0
-    faults: list[str] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __enter__(self) -> Load:
-        kinds = [self._kept, self._kept, self._fresh, self._fresh, self._streamed]
-        self._threads = [threading.Thread(target=self._until_stopped, args=(kind,)) for kind in kinds]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_reasons: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(120)
-
-    def _until_stopped(self, kind: Any) -> None:
-        while not self._stop.is_set():
-            self._once(kind)
-
-    def _once(self, kind: Any) -> None:
-        try:
-            kind()
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            with self._lock:
-                self.faults.append(f"{kind.__name__}: {error!r}")
-
-    def _connection(self) -> http.client.HTTPSConnection:
-        connection = http.client.HTTPSConnection(
-            NAME, self.bench.gateway.port, timeout=60, context=self.bench.context()
-        )
-        connection.sock = self.bench.connect(timeout=60)
-        return connection
-
-    def _ask(self, connection: http.client.HTTPSConnection, tokens: int, *, stream: bool = False) -> str:
-        body = {"model": "chat", "prompt": "Hello", "max_tokens": tokens, "stream": stream}
-        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read().decode()
-        if answer.status != 200:
-            raise ValueError(f"{answer.status} {text[:100]}")
-        with self._lock:
-            self.answered += 1
-        return text
-
-    def _kept(self) -> None:
-        connection = self._connection()
-        try:
-            while not self._stop.is_set():
-                self._ask(connection, 1)
-                time.sleep(0.02)
-        finally:
-            connection.close()
-
-    def _fresh(self) -> None:
-        connection = self._connection()
-        try:
-            self._ask(connection, 1)
-        finally:
-            connection.close()
-
-    def _streamed(self) -> None:
-        connection = self._connection()
-        try:
-            text = self._ask(connection, 200, stream=True)
-            if "[DONE]" not in text:
-                raise ValueError("a stream was cut")
-            with self._lock:
-                self.streams += 1
-        finally:
-            connection.close()
 
 
 def test_certificates_change_under_load_and_no_request_fails(bench: Bench) -> None:

@@ -110,6 +110,16 @@ def test_watch(fleet: RunnerFleet, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+def test_certificates(fleet: RunnerFleet, way: str) -> None:
+    """The demo has neither gateway nor monitoring, so that its hosts get to know whom to trust, and the controller."""
+    own = {"certificates_authority_file": str(fleet.state / "ca/authority.json"), "certificates_install": False}
+    own.update(modelops_internal_ca=True, modelops_watch=True, modelops_tls_dir=str(fleet.state / "tls"))
+    job = through(fleet, way, "certificates", **own)
+    assert (job.changed() > 0) == (way == WAYS[0])
+    assert (fleet.output / "ca.pem").read_text() == (fleet.state / "tls/ca.pem").read_text()
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_answer_alerts(fleet: RunnerFleet, way: str) -> None:
     """As the rulebook starts it where no Alertmanager answers: what it was told is gone by."""
     place = fleet.plan()["placements"][-1]

@@ -36,10 +36,14 @@ class Watch:
         self.settings = settings
         self.misses: dict[tuple[str, str], int] = {}
         self.raised: dict[tuple[str, str], str] = {}
-        self.context = ssl.create_default_context(cafile=settings.get("ca_file") or None)
+        self.context = self._trusting()
+
+    def _trusting(self) -> ssl.SSLContext:
+        """Who is trusted now: the file changes when the CA is replaced."""
+        return ssl.create_default_context(cafile=self.settings.get("ca_file") or None)
 
     def round(self) -> None:
-        heard = False
+        self.context, heard = self._trusting(), False
         for host in self.settings["hosts"]:
             self._count("PrometheusDown", host["name"], self._ready(host["prometheus"]))
             alive, beats = self._heartbeat(host["alertmanager"])

@@ -71,6 +71,7 @@ WHOLE_FLEET = frozenset(
     [
         "answer_alerts",
         "apply",
+        "certificates",
         "gateway",
         "monitoring",
         "plan",

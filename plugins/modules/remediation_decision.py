@@ -278,6 +278,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         "observed": turn.observed(),
         "set_aside": turn.set_aside(policy, now),
         "lines": described(turn.decision, breakers, dry=dry),
+        "warnings": turn.warnings,
     }
 
 

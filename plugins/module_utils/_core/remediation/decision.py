@@ -101,7 +101,8 @@ class People:
         self.together.clear()
 
     def _say(self, name: str, target: str, reason: str, since: float, summary: str = "", count: int = 1) -> None:
-        tried = [one for one in self.here.history.actions if one.target == target][-5:]
+        since = self.here.now - self.policy.memory_seconds
+        tried = [one for one in self.here.history.actions if one.target == target and one.at >= since][-5:]
         said = {
             "at": self.here.now,
             "alert": name,

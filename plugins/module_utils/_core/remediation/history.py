@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This code is private to the collection: it may change in any release.
-"""What was done: one line a fact, only ever added to.
+"""What was done: one line a fact, only ever added to, and shortened by :mod:`.pruning` alone.
 
 An action is entered before it is done (intent) and again with what became of it (result). An intent without a result
 is a run that died: its effect is looked at before anything else is done to that target. A last line without its end
@@ -33,6 +33,9 @@ SCHEMA_VERSION = 1
 KIND = "remediation"
 INTENT, RESULT, ESCALATION, BREAKER, SHADOW = "intent", "result", "escalation", "breaker", "shadow"
 RELEASE, REVIEW = "release", "review"
+PRUNED = (
+    "pruned"  # the first line of a record that was shortened: how many lines are gone, and from when the latest was
+)
 # effective: the fault is gone; ineffective: it is not; gone: it was before anything was done; failed: the step itself
 # did not succeed.
 EFFECTS = ("effective", "ineffective", "gone", "failed")
@@ -184,7 +187,7 @@ def parse_history(events: Sequence[Mapping[str, Any]], *, where: str, shadow: bo
     Raises:
         InputError: an event lacks what it must hold.
     """
-    history = History(lines=len(events))
+    history = History(lines=len(events) + sum(_gone(event) for event in events))
     places: dict[str, int] = {}
     for number, event in enumerate(events, start=1):
         what = event.get("event")
@@ -207,9 +210,14 @@ def parse_history(events: Sequence[Mapping[str, Any]], *, where: str, shadow: bo
                 history.breakers.pop(scope, None)
             else:
                 history.breakers.setdefault(scope, dict(event))
-        elif what != SHADOW:
+        elif what not in (SHADOW, PRUNED):
             raise _damaged(where, number, f"has the unknown event {what!r}")
     return history
+
+
+def _gone(event: Mapping[str, Any]) -> int:
+    """Lines that are gone, less the one that says so: what is decided may not depend on whether the record was shortened."""
+    return int(event.get("lines") or 0) - 1 if event.get("event") == PRUNED else 0
 
 
 def _action(event: Mapping[str, Any], at: float, where: str) -> Action:

@@ -40,6 +40,7 @@ class Incident:
     servers: tuple[str, ...] = ()
     steps: list[dict[str, Any]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)  # of its events
 
     @property
     def state(self) -> str:
@@ -56,16 +57,18 @@ def incidents_of(events: Sequence[Mapping[str, Any]]) -> list[Incident]:
     found: list[Incident] = []
     current: dict[str, Incident] = {}
     steps: dict[str, tuple[Incident, dict[str, Any]]] = {}
-    for event in events:
+    for position, event in enumerate(events):
         kind = event.get("event")
         if kind == RESULT and str(event.get("id")) in steps:
             incident, step = steps[str(event["id"])]
+            incident.positions.append(position)
             step.update(effect=event.get("effect"), evidence=event.get("evidence") or "", ended=event.get("at"))
             if event.get("effect") in ("effective", "gone"):
                 incident.ended = float(event["at"])
                 current.pop(incident.target, None)
         elif kind == REVIEW and str(event.get("id")) in steps:
             incident, step = steps[str(event["id"])]
+            incident.positions.append(position)
             step["review"] = event.get("evidence") or ""
             if event.get("holds") is False:
                 step["effect"] = "ineffective"
@@ -75,6 +78,7 @@ def incidents_of(events: Sequence[Mapping[str, Any]]) -> list[Incident]:
                     current[incident.target] = incident
         elif kind in (INTENT, ESCALATION) and event.get("alert") != "Breaker":
             incident = _incident(event, current, found)
+            incident.positions.append(position)
             if kind == INTENT:
                 step = dict(event)
                 incident.steps.append(step)

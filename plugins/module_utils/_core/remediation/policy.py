@@ -53,6 +53,8 @@ class Policy:
         escalation_repeat_seconds: the same escalation is not repeated within that time.
         escalations_each: so many targets of one alert name are told each by itself in an hour.
         escalation_others_seconds: all others of the name are one entry, at most once in that time.
+        record_mib: a record larger than that loses what nothing needs any more; 0 for never.
+        record_days: what is younger is kept all the same, as far as the limit allows.
     """
 
     replica_restarts: int = 3
@@ -88,6 +90,8 @@ class Policy:
     escalation_repeat_seconds: float = 4 * HOUR
     escalations_each: int = 10
     escalation_others_seconds: float = 600.0
+    record_mib: float = 8.0
+    record_days: float = 30.0
 
     def cooldown(self, done: int) -> float:
         """Pause after the ``done``-th action on a target: doubling, bounded."""

@@ -41,6 +41,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediat
     SCALE_OUT,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.policy import Policy
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.pruning import prune
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.remediation.review import (
     Review,
     due,
@@ -61,6 +62,7 @@ class Turn:
     events: list[dict[str, Any]] = field(default_factory=list)
     here: Situation | None = None
     reviews: list[Review] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def given_out(self) -> list[dict[str, Any]]:
         return [_intent(one, INTENT) for one in self.decision.actions]
@@ -140,7 +142,20 @@ def take_turn(
             raise
         if close is not None and close.get("scope") == FLEET and os.path.exists(_marked(path)):
             os.unlink(_marked(path))
+        turn.warnings += _shortened(path, turn, policy)
     return turn
+
+
+def _shortened(path: str, turn: Turn, policy: Policy) -> list[str]:
+    """What was decided is on record; that the record grows on is said, and stops nothing."""
+    if turn.here is None:
+        return []
+    patience = max((one.patience_seconds for one in turn.here.ladders.values()), default=0.0)
+    try:
+        prune(path, policy, now=turn.here.now, patience_seconds=patience)
+    except (OSError, InputError) as error:
+        return [f"{path} is larger than {policy.record_mib:g} MiB and could not be shortened ({error})"]
+    return []
 
 
 def turn_on(

@@ -22,6 +22,11 @@ alert_signal = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(alert_signal)
 
 
+@pytest.fixture(autouse=True)
+def nothing_came_before() -> None:
+    alert_signal._firsts.clear()
+
+
 def alert(**more: Any) -> dict[str, Any]:
     labels = {"alertname": "HostDown", "host": "gpu-a1", "severity": "page", **more.pop("labels", {})}
     return {"status": "firing", "labels": labels, "annotations": {"summary": "{{ 7 * 7 }}"}, **more}
@@ -42,6 +47,27 @@ def test_a_firing_alert_is_a_signal_with_known_labels_alone() -> None:
             "startsAt": "2026-11-26T20:00:00.123456789Z",
         }
     ]
+
+
+def test_one_is_the_first_in_half_a_minute_by_urgency_and_each_firing_one_is_first_or_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticket = alert(labels={"severity": "ticket"})
+    story = [
+        (0.0, ticket, True),
+        (5.0, ticket, False),
+        (6.0, alert(), True),
+        (29.9, ticket, False),
+        (30.0, ticket, True),
+        (35.9, alert(), False),
+        (36.0, alert(), True),
+    ]
+    for moment, one, first in story:
+        monkeypatch.setattr(alert_signal.time, "monotonic", lambda now=moment: 1000.0 + now)
+        found = signal(one, alert(status="resolved"))
+        assert (found["first"], found["more"]) == (first, not first), moment
+    for one in (alert(status="resolved"), alert(status="pending")):
+        assert (signal(one)["first"], signal(one)["more"]) == (False, False)
 
 
 def test_the_minute_is_that_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,11 +132,19 @@ def test_rulebooks_listen_on_loopback_with_a_token_and_pass_nothing_but_the_sign
     assert "token" in source["eda.builtin.webhook"]
     assert "127.0.0.1" in source["eda.builtin.webhook"]["host"]
     assert list(source["filters"][0]) == ["modelops.datacenter.alert_signal"]
+    # A flood is thinned out by the filter for the first signal, and by a throttle for all that follows it. Of two rules with a
+    # throttle that one event matches, the engine would take one.
+    throttled = {rule["condition"] for rule in rulebook["rules"] if "throttle" in rule}
+    assert throttled == {"event.signal.more == true", "event.second_look.minute is defined"}
     for rule in rulebook["rules"]:
-        assert set(rule["throttle"]) & {"once_within", "once_after"}
         ((kind, action),) = rule["action"].items()
+        if kind == "post_event":
+            assert rule["condition"] == "event.signal.resolved > 0"
+            assert action["event"] == {"second_look": {"minute": "{{ event.signal.minute }}"}}
+            continue
+        assert rule["condition"] == "event.signal.first == true" or "once_after" in rule["throttle"]
         if kind == "run_job_template":
             assert "job_args" not in action and action["include_events"] is False
         else:
-            told = {"monitoring_told": "{{ event.signal.alerts }}"} if "firing" in rule["condition"] else None
+            told = {"monitoring_told": "{{ event.signal.alerts }}"} if "event.signal" in rule["condition"] else None
             assert action.get("extra_vars") == told

@@ -19,10 +19,15 @@ VOID_ELEMENTS = frozenset({"meta", "input", "br", "hr"})
 
 
 class Column(NamedTuple):
-    """One column of a table; numbers are set flush right."""
+    """One column of a table; numbers are set flush right, and prose is kept wide enough to be read on a narrow screen."""
 
     title: str
     numeric: bool = False
+    prose: bool = False
+
+    @property
+    def style(self) -> str | None:
+        return "n" if self.numeric else "prose" if self.prose else None
 
 
 class Cell(NamedTuple):
@@ -85,7 +90,7 @@ def table(
             "th",
             element("button", escape(column.title), type="button") if sortable else escape(column.title),
             scope="col",
-            class_="n" if column.numeric else None,
+            class_=column.style,
         )
         for column in columns
     )
@@ -100,7 +105,7 @@ def _cells(columns: Sequence[Column], cells: Sequence[Cell | str]) -> str:
     written = []
     for position, (column, cell) in enumerate(zip(columns, cells)):
         content, sort = cell if isinstance(cell, Cell) else (cell, None)
-        attributes: dict[str, object] = {"class_": "n" if column.numeric else None, "data_sort": sort}
+        attributes: dict[str, object] = {"class_": column.style, "data_sort": sort}
         if position == 0:
             written.append(element("th", content, scope="row", **attributes))
         else:

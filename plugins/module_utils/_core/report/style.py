@@ -136,6 +136,7 @@ tbody td:last-child:not(.n):not(:nth-child(n+4)) { min-width: 0 }
 .n { text-align: right; white-space: nowrap }
 thead .n { white-space: normal; width: 1%; min-width: 6rem }
 td:has(> .chip) { min-width: 8.5rem }
+.prose { min-width: 15rem }
 .place { min-width: 11rem }
 caption small { display: block; font-weight: 400 }
 tbody tr:hover { background: var(--well) }

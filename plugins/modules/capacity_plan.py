@@ -87,6 +87,14 @@ options:
         P(modelops.datacenter.running_replicas#filter) makes it from facts.
     type: raw
     default: []
+  reserved:
+    description:
+      - Accelerators that somebody else holds now, as indexes by host and holder, such as jobs that may not be interrupted.
+        Replicas are placed around them; one that names such an accelerator as its own is moved.
+      - The filter P(modelops.datacenter.reserved_by_jobs#filter) makes it from the record of C(run_jobs). It is no part of
+        the fleet, so a plan stays valid when it changes.
+    type: dict
+    default: {}
   objective:
     description:
       - V(weighted) minimises the sum of all money.
@@ -321,6 +329,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet im
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import write_plan
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.previous import previous_plan
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.reservations import parse_reserved
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.summary import summary_lines
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.encryption import ENCRYPTION
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
@@ -332,6 +341,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "observed": {"type": "raw"},
     "observed_seconds": {"type": "float", "default": 0},
     "current": {"type": "raw", "default": []},
+    "reserved": {"type": "dict", "default": {}},
     "objective": {"type": "str", "choices": ["weighted", "lexicographic"], "default": "weighted"},
     "method": {"type": "str", "choices": ["auto", "direct", "lp_repair", "box", "columns"], "default": "auto"},
     "headroom": {"type": "float", "default": 1.2},
@@ -412,8 +422,9 @@ def _inputs(params: Mapping[str, Any]) -> Any:
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.allocation.plan_document import Inputs
 
     demand, observed = params["demand"], params.get("observed")
+    hosts = parse_hosts(documents.load(params["hosts"], what="list of hosts"))
     return Inputs(
-        hosts=parse_hosts(documents.load(params["hosts"], what="list of hosts")),
+        hosts=hosts,
         models=parse_models(documents.load(params["models"], what="catalogue of models")),
         current=parse_replicas(documents.load(params["current"], what="list of running replicas")),
         forecast=documents.expect_mapping(documents.load(demand, what="forecast or demand") or {}, what="demand"),
@@ -423,6 +434,7 @@ def _inputs(params: Mapping[str, Any]) -> Any:
         startup_seconds=params["startup_seconds"],
         previous=previous_plan(params.get("previous")),
         forecast_digest=documents.file_digest(demand) if demand and isinstance(demand, str) else "",
+        reserved=parse_reserved(params.get("reserved"), hosts),
     )
 
 

@@ -17,6 +17,8 @@ import jsonschema
 import pytest
 import yaml
 
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Record, State, write_state
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 AS_OF = datetime(2026, 1, 16, 6, 0, tzinfo=timezone.utc)
@@ -158,6 +160,24 @@ def test_the_same_again_writes_the_same_schedule(root: Path, with_jobs: str) -> 
     before = (root / "output" / "schedule.json").read_bytes()
     play(root, modelops_jobs=JOBS)
     assert (root / "output" / "schedule.json").read_bytes() == before
+
+
+def test_serving_is_placed_around_a_running_job_that_may_not_be_interrupted(root: Path, with_jobs: str) -> None:
+    (place,) = {one["host"] for one in read(root, "plan")["placements"]} & {"gpu-a1"}
+    state = State()
+    for name, accelerators in (("embed", [0, 1, 2]), ("finetune", [3])):
+        record = state.jobs[name] = Record(name, "x", phase="running")
+        record.enter(place, accelerators, "l40s-48gb", speed=1.0, now=1.0, lease_until=2.0)
+    (root / "state").mkdir()
+    write_state(str(root / "state" / "jobs.json"), state)
+    said = play(root, modelops_jobs=JOBS, deploy_state_dir=str(root / "state"))
+    assert f"Reserved on {place}: accelerators 0, 1, 2 for embed" in said
+    plan = read(root, "plan")
+    assert plan["reserved"] == {place: {"embed": [0, 1, 2]}}
+    used = {index for one in plan["placements"] if one["host"] == place for index in one["accelerators"]}
+    assert not used & {0, 1, 2}
+    play(root, modelops_jobs=JOBS)
+    assert "reserved" not in read(root, "plan")
 
 
 def test_every_option_of_the_solver_is_reachable(root: Path, with_jobs: str) -> None:

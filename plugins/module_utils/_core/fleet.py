@@ -39,6 +39,8 @@ class Host:
     ``state``: ``active`` takes replicas; ``draining`` keeps what runs but takes
     nothing new and is emptied when there is room elsewhere; ``maintenance`` runs nothing.
     ``reachable`` is False when the host did not answer while facts were gathered.
+    ``reserved`` are accelerators that somebody else holds for now, such as a job that may not be
+    interrupted; no inventory says so, and no record of a host does.
     """
 
     name: str
@@ -55,6 +57,12 @@ class Host:
     reachable: bool = True
     base_port: int = DEFAULT_BASE_PORT
     max_replicas: int | None = None
+    reserved: tuple[int, ...] = ()
+
+    @property
+    def open_accelerators(self) -> int:
+        """How many are there for serving."""
+        return self.accelerator_count - len(self.reserved)
 
     @property
     def takes_new_replicas(self) -> bool:
@@ -67,7 +75,9 @@ class Host:
 
     def as_record(self) -> dict[str, Any]:
         # All fields are plain values: a copy of them is a tenth of the time of asdict, over thousands of hosts.
-        return {**vars(self), "accelerator_uuids": list(self.accelerator_uuids)}
+        record = {**vars(self), "accelerator_uuids": list(self.accelerator_uuids)}
+        del record["reserved"]
+        return record
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet im
     parse_replicas,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import plan_digest
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.reservations import parse_reserved
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = Draft202012Validator(json.loads((ROOT / "docs/schemas/plan.schema.json").read_text(encoding="utf-8")))
@@ -66,10 +67,13 @@ def plan(
     demand: dict[str, Any] | None = None,
     current: list[dict[str, Any]] | None = None,
     observed: dict[str, float] | None = None,
+    reserved: dict[str, Any] | None = None,
     **policy: Any,
 ) -> dict[str, Any]:
+    stock = parse_hosts(hosts)
     inputs = Inputs(
-        hosts=parse_hosts(hosts),
+        hosts=stock,
+        reserved=parse_reserved(reserved, stock),
         models=parse_models(models),
         current=parse_replicas(current or []),
         forecast=demand,
@@ -103,6 +107,7 @@ def check_room(document: dict[str, Any]) -> None:
         on_host[one["host"]].append(one)
     for record in document["hosts"]:
         placed = on_host[record["name"]]
+        held_by_others = {i for own in document.get("reserved", {}).get(record["name"], {}).values() for i in own}
         assert len({one["slot"] for one in placed}) == len(placed)
         assert len({one["port"] for one in placed}) == len(placed)
         assert record["max_replicas"] is None or len(placed) <= record["max_replicas"]
@@ -118,6 +123,7 @@ def check_room(document: dict[str, Any]) -> None:
                 assert len(one["accelerators"]) == whole
                 for index in one["accelerators"]:
                     assert 0 <= index < record["accelerator_count"]
+                    assert index not in held_by_others
                     share[index] += min(1.0, needs["accelerators"])
                     memory[index] += needs["accelerator_memory_gib"] / whole
         assert all(used <= 1 + 1e-9 for used in share.values())

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # This code is private to the collection: it may change in any release.
-"""Hosts that are alike form one class: same accelerator type, room, cost and state, and,
-where some model must spread over zones or regions, the same of those.
+"""Hosts that are alike form one class: same accelerator type, room, reserved accelerators, cost and
+state, and, where some model must spread over zones or regions, the same of those.
 
 The linear programme over classes has the same optimum as the one over hosts at a
 fraction of the size, since alike hosts are interchangeable.
@@ -78,6 +78,7 @@ def likeness(host: Host, domains: tuple[str, ...]) -> tuple[Any, ...]:
         -1 if host.max_replicas is None else host.max_replicas,
         host.cost_per_hour,
         host.state,
+        host.reserved,
     )
 
 

@@ -133,7 +133,7 @@ def _fits(models: Sequence[Model], classes: Sequence[HostClass]) -> Array:
 
 def _on_accelerators(needs: Array, classes: Sequence[HostClass]) -> Array:
     """Whole accelerators are exclusive; shares of one must not exceed it, in compute nor in memory."""
-    count = np.array([one.example.accelerator_count for one in classes], dtype=float)
+    count = np.array([one.example.open_accelerators for one in classes], dtype=float)
     memory = np.array([one.example.accelerator_memory_gib or np.inf for one in classes], dtype=float)
     accelerators, gib = needs[:, ACCELERATORS, None], needs[:, ACCELERATOR_MEMORY, None]
     holds = gib / np.maximum(accelerators, 1.0) <= memory * (1 + resources.TOLERANCE)

@@ -35,6 +35,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning
     planned_demand,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.plan import fleet_fingerprint, seal
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.reservations import (
+    Reserved,
+    with_reserved,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.rollout_floor import rollout_floors
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.serving import serving_capacity
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.waves import order_waves
@@ -47,7 +51,8 @@ class Inputs:
     """What a plan is made from; ``forecast`` and ``observed`` as planned_demand takes them.
 
     ``hosts`` and ``models`` are sorted by name, as the parsers of fleet.py leave them.
-    ``previous`` is the plan before this one, which remembers recent demand.
+    ``previous`` is the plan before this one, which remembers recent demand. ``reserved`` are accelerators
+    that somebody else holds, by host and holder, checked against the hosts.
     ``forecast_digest`` is that of the file the forecast came from, empty when it was given inline.
     """
 
@@ -59,6 +64,12 @@ class Inputs:
     startup_seconds: Mapping[str, float] = field(default_factory=dict)
     previous: Mapping[str, Any] | None = None
     forecast_digest: str = ""
+    reserved: Reserved = field(default_factory=dict)
+
+    @property
+    def stock(self) -> list[Host]:
+        """The hosts, without what others hold on them."""
+        return with_reserved(self.hosts, self.reserved)
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,7 @@ def plan_capacity(inputs: Inputs, policy: Policy, *, now: float) -> Planned:
         as_of=now if policy.as_of is None else policy.as_of,
     )
     allocation = allocate(
-        inputs.hosts,
+        inputs.stock,
         inputs.models,
         demands,
         [replica for replica in current if replica.host in serving],
@@ -166,7 +177,7 @@ def plan_capacity(inputs: Inputs, policy: Policy, *, now: float) -> Planned:
         current, {host.name: host for host in inputs.hosts}, {model.name: model for model in inputs.models}
     )
     floors = rollout_floors(demands, serves_now)
-    waves = order_waves(current, target, inputs.hosts, inputs.models, floor_requests_per_second=floors)
+    waves = order_waves(current, target, inputs.stock, inputs.models, floor_requests_per_second=floors)
     plan = {
         "created_at": format_moment(now),
         "as_of": None if policy.as_of is None else format_moment(policy.as_of),
@@ -175,11 +186,12 @@ def plan_capacity(inputs: Inputs, policy: Policy, *, now: float) -> Planned:
         "fleet_fingerprint": fleet_fingerprint(inputs.hosts, inputs.models),
         "lead_time_seconds": leads,
         "demand": {name: one.as_record() for name, one in demands.items()},
-        **decision_record(allocation, inputs.hosts, [demands, *later], current, policy.period),
+        **decision_record(allocation, inputs.stock, [demands, *later], current, policy.period),
         **work_record(waves, target),
         "hosts": [host.as_record() for host in inputs.hosts],
         "models": {model.name: model.as_record() for model in inputs.models},
         "warnings": warnings + notes + _solver_warnings(allocation),
+        **({"reserved": {host: dict(held) for host, held in inputs.reserved.items()}} if inputs.reserved else {}),
     }
     return Planned(seal(plan), allocation.seconds)
 

@@ -28,11 +28,11 @@ Vector = tuple[float, ...]
 def room(host: Host) -> Vector:
     """What the empty host offers, in the order of :data:`RESOURCES`; infinite where it does not limit."""
     on_cpu = host.accelerator_type == CPU_TYPE
-    memory = host.accelerator_count * host.accelerator_memory_gib
+    memory = host.open_accelerators * host.accelerator_memory_gib
     slots = MAX_REPLICAS_PER_HOST if host.max_replicas is None else min(host.max_replicas, MAX_REPLICAS_PER_HOST)
     return (
-        math.inf if on_cpu else float(host.accelerator_count),
-        math.inf if on_cpu or memory == 0 else memory,
+        math.inf if on_cpu else float(host.open_accelerators),
+        math.inf if on_cpu or host.accelerator_memory_gib == 0 or not host.accelerator_count else memory,
         host.cpu_cores or math.inf,
         host.memory_gib or math.inf,
         float(slots),
@@ -77,9 +77,9 @@ def _replicas_on_accelerators(model: Model, host: Host) -> int:
     memory = host.accelerator_memory_gib or math.inf
     if model.accelerators >= 1:
         fits_memory = model.accelerator_memory_gib / model.accelerators <= memory * (1 + TOLERANCE)
-        return int(_times(host.accelerator_count, model.accelerators)) if fits_memory else 0
+        return int(_times(host.open_accelerators, model.accelerators)) if fits_memory else 0
     share = max(model.accelerators, model.accelerator_memory_gib / memory)
-    return host.accelerator_count * int(_times(1.0, share))
+    return host.open_accelerators * int(_times(1.0, share))
 
 
 def _times(available: float, taken: float) -> float:
@@ -90,7 +90,10 @@ def _times(available: float, taken: float) -> float:
 
 
 def free_accelerators(hosts: Sequence[Host], replicas: Sequence[Replica]) -> dict[str, int]:
-    """Accelerators that no replica uses, not even a share of, on hosts that take something new; by name of host."""
+    """Accelerators that no replica uses, not even a share of, on hosts that take something new; by name of host.
+
+    Reserved ones are among them: this is what serving leaves to jobs, which hold them.
+    """
     taken: dict[str, set[int]] = {}
     for replica in replicas:
         taken.setdefault(replica.host, set()).update(replica.accelerators)

@@ -47,6 +47,7 @@ class RoomStates:
             host.cpu_cores,
             host.memory_gib,
             host.max_replicas,
+            host.reserved,
         )
         if kind not in self._empty:
             self._empty[kind] = self._numbered(HostRoom(host), kind)

@@ -37,6 +37,8 @@ class HostRoom:
         self._free = list(self._offers)
         self._share = [1.0] * host.accelerator_count
         self._memory = [host.accelerator_memory_gib or float("inf")] * host.accelerator_count
+        for index in host.reserved:
+            self._share[index] = 0.0
 
     def copy(self) -> HostRoom:
         """The same room, to be filled on its own."""

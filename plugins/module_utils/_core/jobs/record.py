@@ -135,18 +135,27 @@ def read_state(path: str) -> State:
         if isinstance(error.__cause__, FileNotFoundError):
             return State()
         raise
-    document = expect_mapping(document, what="record of jobs", where=path)
+    return state_of(document, where=path)
+
+
+def state_of(document: Any, *, where: str) -> State:
+    """The record that a document is.
+
+    Raises:
+        InputError: not ours, or damaged.
+    """
+    document = expect_mapping(document, what="record of jobs", where=where)
     if document.get("kind") != KIND or document.get("schema_version") != SCHEMA_VERSION:
         raise InputError(
             f"this is no record of jobs of schema {SCHEMA_VERSION}",
-            where=path,
+            where=where,
             remedy="Put it back from a backup; or stop all modelops-job units by hand, then move it away",
         )
     try:
         jobs = {str(name): _record(given) for name, given in document["jobs"].items()}
         return State(jobs=jobs, owners={str(name): dict(account) for name, account in document["owners"].items()})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"the record of jobs is damaged ({error})", where=path) from error
+        raise InputError(f"the record of jobs is damaged ({error})", where=where) from error
 
 
 def write_state(path: str, state: State) -> bool:

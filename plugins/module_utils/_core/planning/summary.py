@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_mapping
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.planning.reservations import reserved_lines
 
 MAX_MODELS = 20
 MAX_LINES = 5
@@ -32,6 +33,7 @@ def summary_lines(plan: Record) -> list[str]:
         _change_line(document),
         *_rollout_lines(document),
         *_limited([_note_line(wave) for wave in document.get("waves") or [] if wave.get("note")], "wave notes"),
+        *_limited(reserved_lines(document.get("reserved") or {}), "hosts with reserved accelerators"),
         *_shortage_lines(document),
         *_limited([_violation_line(one) for one in document.get("violations") or []], "limits not kept"),
         *_limited([f"Note: {text}" for text in document.get("warnings") or []], "notes"),

@@ -6,7 +6,7 @@
     MODELOPS_LAB=fault nice -n -10 .venv/bin/python tests/benchmarks/remediation/second_look.py [--down]
 
 A server is stopped, and restarted by alert, rulebook and playbook. It then works as before; or, in the second story,
-answers four times slower than before, which no alert of this fleet looks at. Six to seven minutes after the alert a run
+answers four times slower than before, which no alert of this fleet looks at. Seven minutes after the alert a run
 must come by itself and say that it holds, or that it does not and tell a person. Nothing may be done to the other hosts,
 and no alert may fire about them. (Both at once would be two of four servers within ten minutes: the breaker opens, and
 nothing is restarted.) Writes second_look.json. Twenty minutes on a lab that stands.

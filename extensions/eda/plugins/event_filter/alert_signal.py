@@ -26,8 +26,6 @@ description:
   - C(signal.first) is true for a firing one that came O(hold_seconds) or more after the last first one that was as urgent,
     and C(signal.more) for any other firing one. A rule for each answers the one at once and the others together. It is told
     here since an event that matches two rules with a throttle is given to one of them only (drools_jpy 0.4.1).
-  - C(signal.minute) is the minute of the clock, by which a rule can wait so long after each message rather than after the
-    first of many.
   - An event without any alert has C(signal.firing) 0, so no rule matches it.
 options:
   max_alerts:
@@ -85,7 +83,6 @@ def main(
         "urgent": urgent,
         "first": first,
         "more": bool(found) and not first,
-        "minute": int(time.time() // 60),
         "alerts": found[: max(1, int(max_alerts))],
     }
     kept = event.get("meta") if isinstance(event, dict) else None

@@ -16,6 +16,7 @@ import stat
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from certificates import Authority, Issued
-from gateway_bench import HAPROXY, GatewayBench, servers, wait_until
+from gateway_bench import HAPROXY, GatewayBench, free_ports, servers, wait_until
 from gateway_tls_bench import NAME, Load, TlsBench
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls import request
@@ -40,7 +41,14 @@ pytestmark = [
 ]
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = "the-passphrase-of-the-vault-1f9c"
-RECAP = re.compile(r"^gw1 .* changed=(\d+) .* failed=0", re.MULTILINE)
+RECAP = re.compile(r"^(?:gw1|localhost) .* changed=(\d+) .* failed=0", re.MULTILINE)
+ANSWER = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role: {name: modelops.datacenter.monitoring, tasks_from: answer}
+"""
+ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 
 
 @dataclass
@@ -59,21 +67,22 @@ class Fleet:
     def authority(self) -> str:
         return str(self.root / "ca/authority.json")
 
-    def run(self, *flags: str, **more: Any) -> tuple[int, str]:
+    def run(self, *flags: str, playbook: str = "modelops.datacenter.certificates", **more: Any) -> tuple[int, str]:
         """How many changes the playbook made on the host, -1 where it failed, and what it said."""
         given = {
-            "modelops_internal_ca": True, "modelops_tls_dir": str(self.root / "tls"), "modelops_gateway": True,
-            "modelops_monitoring": True, "modelops_output_dir": str(self.root / "output"),
+            "modelops_internal_ca": True, "modelops_tls_dir": str(self.root / "tls"),
+            "modelops_output_dir": str(self.root / "output"),
             "certificates_authority_file": self.authority, "certificates_install": False,
             "modelops_ca_passphrases": [PASSPHRASE], "fleet_lock_path": str(self.root / "fleet.lock"),
             "gateway_config_dir": self.gateway.config_dir, "gateway_haproxy": HAPROXY, "gateway_tls_names": [NAME],
             "monitoring_config_dir": str(self.root / "monitoring"), "monitoring_group": "root",
             "ansible_python_interpreter": sys.executable, "ansible_connection": "local", **more,
         }  # fmt: skip
-        (self.root / "inventory.json").write_text(json.dumps({"all": {"hosts": {"gw1": {}}}}))
+        host = {"ansible_host": "127.0.0.1", "modelops_gateway": True, "modelops_monitoring": True}
+        (self.root / "inventory.json").write_text(json.dumps({"all": {"hosts": {"gw1": host}}}))
         (self.root / "given.json").write_text(json.dumps(given))
         command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(self.root / "inventory.json")]
-        command += ["modelops.datacenter.certificates", "-e", f"@{self.root}/given.json", "-vv", *flags]
+        command += [playbook, "-e", f"@{self.root}/given.json", "-vv", *flags]
         environment = {
             **os.environ,
             "ANSIBLE_NOCOLOR": "1",
@@ -216,6 +225,49 @@ def test_clients_come_in_with_a_certificate_of_the_ca_alone(fleet: Fleet, bench:
     assert status(brief) == 200
     time.sleep(5)
     assert status(brief) == 0, "expired"
+
+
+@pytest.mark.skipif(not ALERTMANAGER, reason="alertmanager is not installed")
+def test_a_job_that_begins_with_nothing_learns_whom_to_trust_and_asks_alertmanager(
+    fleet: Fleet, bench: TlsBench, tmp_path: Path
+) -> None:
+    """As a job of AWX answers alerts: the controller's copy is gone, the CA's host is not asked."""
+    (port,) = free_ports(1)
+    certificate = str(fleet.root / "tls/monitoring.pem")
+    (tmp_path / "web.yml").write_text(f"tls_server_config: {{cert_file: {certificate}, key_file: {certificate}}}\n")
+    (tmp_path / "alertmanager.yml").write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    (tmp_path / "answer.yml").write_text(ANSWER)
+    command = [str(ALERTMANAGER), f"--config.file={tmp_path}/alertmanager.yml", f"--storage.path={tmp_path}/data"]
+    command += [
+        f"--web.config.file={tmp_path}/web.yml",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        alert = {"labels": {"alertname": "HostDown", "host": "gpu-a1", "severity": "page"}}
+        asked = urllib.request.Request(
+            f"https://127.0.0.1:{port}/api/v2/alerts",
+            json.dumps([alert]).encode(),
+            {"Content-Type": "application/json"},
+        )
+        context = ssl.create_default_context(cadata=fleet.trust.read_text())
+        wait_until(lambda: urllib.request.urlopen(asked, timeout=5, context=context).status == 200, 30, "Alertmanager")
+        for kept in (True, False):
+            if not kept:
+                (fleet.root / "output/ca.pem").unlink()
+            lost = str(fleet.root / "nowhere/authority.json")
+            changes, said = fleet.run(
+                playbook=str(tmp_path / "answer.yml"),
+                monitoring_alertmanager_port=port,
+                certificates_authority_file=lost,
+            )
+            assert "1 alerts fire: HostDown" in said, said
+            assert (changes > 0) == (not kept)
+        assert (fleet.root / "output/ca.pem").read_text() == fleet.trust.read_text()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_faults_are_said_in_words_and_no_secret_is_shown(fleet: Fleet, bench: TlsBench) -> None:

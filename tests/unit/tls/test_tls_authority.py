@@ -111,6 +111,15 @@ def test_the_ca_is_for_its_owner_alone_and_a_second_visit_changes_nothing(path: 
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
 
 
+def test_a_directory_of_others_is_not_closed(tmp_path: Path) -> None:
+    (tmp_path / "passwd").write_text("")
+    os.chmod(tmp_path, 0o755)
+    with pytest.raises(InputError, match="holds passwd besides the CA"):
+        register.make_directory(str(tmp_path / "authority.json"))
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert [one.name for one in tmp_path.iterdir()] == ["passwd"]
+
+
 def test_check_mode_makes_nothing(path: str, tmp_path: Path) -> None:
     made = visit(path, Wish(), now=NOW, dry_run=True)
     assert made.register is None and len(made.done) == 1 and not os.path.exists(path)

@@ -151,14 +151,23 @@ def is_private(path: str) -> bool:
 
 
 def make_directory(path: str) -> None:
-    """The directory of the file, for its owner alone.
+    """The directory of the file, for its owner alone. One that holds other things is not closed.
 
     Raises:
-        InputError: it cannot be made.
+        InputError: it cannot be made, or is one of others.
     """
     directory = os.path.dirname(path)
     try:
         os.makedirs(directory, mode=DIRECTORY_MODE, exist_ok=True)
+        if stat.S_IMODE(os.stat(directory).st_mode) == DIRECTORY_MODE:
+            return
+        ours = {path, f"{path}.lock"}
+        others = [name for name in sorted(os.listdir(directory)) if os.path.join(directory, name) not in ours]
+        if others:
+            raise InputError(
+                f"the directory is open to others and holds {', '.join(others[:3])} besides the CA", where=directory,
+                remedy="Name a file in a directory of its own, such as /etc/modelops/ca/authority.json",
+            )  # fmt: skip
         os.chmod(directory, DIRECTORY_MODE)
     except OSError as error:
         raise InputError(f"cannot make the directory of the CA ({error.strerror})", where=directory) from error

@@ -179,6 +179,10 @@ def test_a_limit_that_is_smaller_than_thirty_days_need_goes_down_to_what_limits_
     assert path.stat().st_size == size
 
 
+def _refuse(*_arguments: Any, **_more: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
 @pytest.mark.parametrize("broken", ["link", "replace", "fsync"])
 def test_a_failure_on_the_way_leaves_the_record_whole_and_nothing_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
@@ -188,11 +192,8 @@ def test_a_failure_on_the_way_leaves_the_record_whole_and_nothing_beside(
     record(path, 2000, now=NOW)
     whole = path.read_bytes()
 
-    def refuse(*_arguments: Any, **_more: Any) -> None:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patched:
-        patched.setattr(os, broken, refuse)
+        patched.setattr(os, broken, _refuse)
         with pytest.raises(OSError, match="No space"):
             pruning.prune(str(path), SMALL, now=NOW)
     assert path.read_bytes() == whole
@@ -214,7 +215,7 @@ def test_a_turn_shortens_it_after_its_decision_is_on_record_and_says_where_it_ca
         return take_turn(str(path), lambda history: world.situation(asked, history), SMALL)
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "link", lambda *_given: (_ for _ in ()).throw(OSError(1, "Operation not permitted")))
+        patched.setattr(os, "link", _refuse)
         found = turn()
     assert found.warnings and "could not be shortened" in found.warnings[0]
     lines = len(path.read_bytes().splitlines())

@@ -206,7 +206,19 @@ def calibration(found: Mapping[str, Any]) -> list[str]:
             for p in (50, 95)
         ]
         lines.append(f"| {one['load']:.0%} | {one['requests']} | {pairs[0]} | {pairs[1]} |")
-    return lines + _why(found)
+    return [*lines, "", _left_out(found), *_why(found)]
+
+
+def _left_out(found: Mapping[str, Any]) -> str:
+    """How many rounds were judged, and what all of them would have given."""
+    kept, of = found["steady_rounds_of"]
+    worst = max((abs(one[f"p{p}_error"]), one["load"], p) for one in found["of_all_rounds"] for p in (50, 95))
+    change = found["change_of_speed"]
+    return (
+        f"These are {kept} of {of} rounds. In the others the server's own speed, measured before and after, changed by more than a"
+        f" tenth (up to {change['most']:.0%}): the machine is a virtual one among others. With all rounds the largest error is"
+        f" {worst[0]:.1%}, of P{worst[2]} at {worst[1]:.0%} load."
+    )
 
 
 def _why(found: Mapping[str, Any]) -> list[str]:

@@ -62,3 +62,14 @@ def test_without_the_scatter_the_simulator_is_too_fast(monkeypatch: pytest.Monke
     monkeypatch.setattr(calibration, "ratios", lambda _profile, _samples: 1.0 + 1e-6 * np.arange(calibration.STRETCH))
     errors = [row["p95_error"] for row in calibration.evaluated(rounds())["loads"]]
     assert max(errors) < -0.03
+
+
+def test_a_round_in_which_the_server_changed_its_speed_is_left_out() -> None:
+    known = rounds()
+    sizes, seconds = known[-1]["alone"][1]
+    spoilt = {**known[-1], "alone": [known[-1]["alone"][0], (sizes, 1.3 * seconds)], "real": 20.0 * known[-1]["real"]}
+    found = calibration.evaluated([*known, spoilt])
+    assert found["goal_met"] and found["steady_rounds_of"] == [4, 5]
+    assert found["of_all_rounds"][-1]["p95_error"] < -0.3
+    with pytest.raises(SystemExit, match=r"no steady round at a load of \[0.8\]"):
+        calibration.evaluated([*known[:-1], spoilt])

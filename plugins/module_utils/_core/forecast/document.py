@@ -207,7 +207,7 @@ def _names(names: list[str], most: int = 5) -> str:
 
 
 class _Rounding:
-    """Round to :data:`DIGITS` digits below the mean of the series."""
+    """Round to :data:`DIGITS` digits below the mean of the series, by one rule: equal values stay equal."""
 
     def __init__(self, scale: float) -> None:
         self._decimals = DIGITS - math.floor(math.log10(scale)) if 1e-200 < scale < 1e200 else DIGITS
@@ -217,4 +217,4 @@ class _Rounding:
         return rounded
 
     def one(self, value: Any) -> float:
-        return round(float(value), self._decimals) + 0.0
+        return self.many([value])[0]

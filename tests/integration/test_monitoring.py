@@ -85,14 +85,15 @@ class Watched:
 
     def _config(self, rules: Path) -> dict[str, Any]:
         """With the role's own settings of each job, but for those that need Ansible."""
-        jobs = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__monitoring_jobs"]
+        own = yaml.safe_load((ROLE / "vars/main.yml").read_text())
+        jobs = {**own["__monitoring_jobs"], "modelops-gateway": own["__monitoring_gateway_labels"]}
         files = {job: [{"files": [str(self.directory / f"{job}.json")]}] for job in jobs}
         return {
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s", "scrape_timeout": "1s"},
             "rule_files": [str(rules)],
             "scrape_configs": [
-                {"job_name": job, "file_sd_configs": files[job], **(own if isinstance(own, dict) else {})}
-                for job, own in jobs.items()
+                {"job_name": job, "file_sd_configs": files[job], **(settings if isinstance(settings, dict) else {})}
+                for job, settings in jobs.items()
             ],
         }
 

@@ -90,12 +90,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock, documents
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls.certificate import read_pem
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls.names import alternative_names
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls.request import (
     ask,
     forget_waiting,
     look,
-    read_waiting,
     waiting_key,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
@@ -116,7 +116,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, diff: bool) -> dict[str
     share = documents.expect_number(params["renew_share"], what="renew_share", minimum=0, maximum=1)
     ca = params["ca"] or ""
     if not ca and params["ca_file"] and os.path.exists(params["ca_file"]):
-        ca = read_waiting(params["ca_file"])
+        ca = read_pem(params["ca_file"], what="certificates of the CA")
     standing = look(path, names=names, ca=ca, renew_share=share, now=clock.now())
     due = bool(standing.reason)
     if not due and not check_mode:

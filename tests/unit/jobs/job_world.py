@@ -12,11 +12,14 @@ from __future__ import annotations
 import json
 import os
 import pwd
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Replica
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import host as hosting
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import units
@@ -311,3 +314,15 @@ def _moment(seconds: float) -> str:
     from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import format_moment
 
     return format_moment(seconds)
+
+
+def maker(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., World]:
+    """What makes worlds whose time is the clock's, and that do not wait for the disk."""
+
+    def made(jobs: dict[str, Any], **options: Any) -> World:
+        world = World(directory, jobs, **options)
+        monkeypatch.setattr(clock, "now", lambda: world.now)
+        monkeypatch.setattr("os.fsync", lambda _handle: None)
+        return world
+
+    return made

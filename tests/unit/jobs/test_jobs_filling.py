@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from job_world import START, World, _moment
+from job_world import START, World, _moment, maker
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.filling import SPREADS, _chance, _is_safe
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.moves import Moves
@@ -28,14 +26,8 @@ ONE_TO_FOUR = {"min": 1, "max": 4}
 
 
 @pytest.fixture
-def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    def made(jobs: dict[str, Any], **options: Any) -> World:
-        world = World(tmp_path, jobs, **options)
-        monkeypatch.setattr(clock, "now", lambda: world.now)
-        monkeypatch.setattr("os.fsync", lambda _handle: None)
-        return world
-
-    yield made
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    return maker(tmp_path, monkeypatch)
 
 
 def counts(world: World) -> dict[str, int]:

@@ -17,9 +17,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from job_world import LEASE, MARGIN, START, World, _moment
+from job_world import LEASE, MARGIN, START, _moment, maker
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core import clock
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import words
 
@@ -29,14 +28,7 @@ SCHEMA = Path(__file__).resolve().parents[3] / "docs/schemas/jobs.schema.json"
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Worlds; whatever a test left on record keeps to the schema."""
-
-    def made(jobs: dict[str, Any], **options: Any) -> World:
-        world = World(tmp_path, jobs, **options)
-        monkeypatch.setattr(clock, "now", lambda: world.now)
-        monkeypatch.setattr("os.fsync", lambda _handle: None)
-        return world
-
-    yield made
+    yield maker(tmp_path, monkeypatch)
     path = tmp_path / "jobs.json"
     if path.exists() and path.read_text(encoding="utf-8").startswith("{"):
         jsonschema.validate(

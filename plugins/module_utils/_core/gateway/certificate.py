@@ -15,14 +15,13 @@ import hashlib
 import re
 import ssl
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.master_socket import (
     MasterSocket,
     Worker,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls.certificate import (
-    MAX_PEM_BYTES,
     first_certificate,
+    read_pem,
 )
 
 FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]+)", re.MULTILINE)
@@ -35,13 +34,13 @@ def is_served(socket: MasterSocket, worker: Worker, path: str) -> bool:
         InputError: the file cannot be read, or holds no certificate.
     """
     served = FINGERPRINT.search(socket.ask_worker(worker, f"show ssl cert {path}"))
-    return served is not None and served.group(1) == _fingerprint(_read(path))
+    return served is not None and served.group(1) == _fingerprint(read_pem(path, what="certificate"))
 
 
 def hand_over(socket: MasterSocket, worker: Worker, path: str) -> str:
     """Give the worker what is on disk. Returns why that failed, empty when it did not."""
     # An empty line would end what is handed over.
-    text = "\n".join(line for line in _read(path).splitlines() if line.strip())
+    text = "\n".join(line for line in read_pem(path, what="certificate").splitlines() if line.strip())
     answer = socket.ask_worker(worker, f"set ssl cert {path} <<\n{text}\n")
     if "ransaction" not in answer:  # "Transaction created" or "updated"
         return _first_line(answer)
@@ -50,14 +49,6 @@ def hand_over(socket: MasterSocket, worker: Worker, path: str) -> str:
         return ""
     socket.ask_worker(worker, f"abort ssl cert {path}")
     return _first_line(answer)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as stream:
-            return stream.read(MAX_PEM_BYTES)
-    except OSError as error:
-        raise InputError(f"cannot read the certificate ({error.strerror})", where=path) from error
 
 
 def _fingerprint(text: str) -> str:

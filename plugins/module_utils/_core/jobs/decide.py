@@ -138,7 +138,11 @@ class _Turn(Moves):
     def serve_wishes(self) -> None:
         rank = [wish for wish in self.given.wishes.values() if self.may_start(wish)]
         for wish in sorted(rank, key=lambda one: self.urgency(one.name)):
-            if self._place(wish, wish.accelerators) or self._make_room(wish) or self.place_smaller(wish):
+            if (
+                self._place(wish, wish.accelerators)
+                or self._make_room(wish)
+                or self.place_up_to(wish, wish.accelerators - 1)
+            ):
                 continue
             self.decision.waiting[wish.name] = f"waits for {wish.accelerators} free {wish.accelerator_type} on one host"
 

@@ -36,8 +36,8 @@ def fill(turn: Moves) -> None:
         if order is None or order.canceled or not order.job.preemptible or name in turn.decision.waiting:
             continue
         for kind in _types(turn, order):
-            wish = Wish(name, kind, "", order.job.most + 1)
-            if turn.may_start(wish) and turn.place_smaller(wish):
+            wish = Wish(name, kind, "", order.job.most)
+            if turn.may_start(wish) and turn.place_up_to(wish, order.job.most):
                 break
 
 

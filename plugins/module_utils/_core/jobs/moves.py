@@ -72,9 +72,10 @@ class Moves:
             return False
         return self.given.now - attempt.started_at >= self.given.settle_seconds
 
-    def place_smaller(self, wish: Wish) -> bool:
+    def place_up_to(self, wish: Wish, most: int) -> bool:
+        """Start it on as many accelerators as it may have and finds, ``most`` at the most."""
         for count in reversed(self.given.orders[wish.name].job.sizes):
-            if count < wish.accelerators:
+            if count <= most:
                 for host in self.candidates(wish, count):
                     if len(self.room.now[host]) >= count:
                         self.start(wish, host, count)

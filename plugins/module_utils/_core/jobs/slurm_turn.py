@@ -26,7 +26,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.giv
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.host import last_touched, read_share
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.observe import left_share, observe
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import Order, Owner
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import CANCELED, LOST, Record, State
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import (
+    CANCELED,
+    LOST,
+    Attempt,
+    Record,
+    State,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.situation import Decision
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_cluster import Cluster
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_queue import Queue, QueuedJob
@@ -95,12 +101,16 @@ def take_up(state: State, orders: Mapping[str, Order], queue: Queue, kinds: Mapp
             job = max(unknown, key=lambda one: (one.attempt, -one.id))
             usable = [kind for _node, kind in sorted(kinds.items()) if order.job.speed(kind) > 0]
             kind = kinds.get(job.nodes) or next(iter(usable), "")
-            record.attempts, count = job.attempt - 1, job.accelerators or order.job.least
-            speed = order.job.speed(kind) or 1.0
-            entered = record.enter(slurm.HOST, list(range(count)), kind, speed=speed, now=now, lease_until=now)
-            entered.slurm_job = job.id
+            record.attempts = job.attempt - 1
+            enter(record, order, job.accelerators or order.job.least, kind, now).slurm_job = job.id
             lines.append(f"{name} is job {job.id} of Slurm and is on record again")
     return lines
+
+
+def enter(record: Record, order: Order, count: int, kind: str, now: float) -> Attempt:
+    """Put an attempt on so many accelerators of a kind on record. Slurm chooses which; a lease it has none."""
+    speed = order.job.speed(kind) or 1.0
+    return record.enter(slurm.HOST, list(range(count)), kind, speed=speed, now=now, lease_until=now)
 
 
 @dataclass
@@ -245,13 +255,9 @@ class _Acting:
             )
             return
         if attempt is None:
-            self._enter(record, order, int(run["accelerators"]), str(run["accelerator_type"]))
+            enter(record, order, int(run["accelerators"]), str(run["accelerator_type"]), self.turn.now)
+            self.save()
         self._hand_over(record, order, begins_at)
-
-    def _enter(self, record: Record, order: Order, count: int, kind: str) -> None:
-        now, speed = self.turn.now, order.job.speed(kind) or 1.0
-        record.enter(slurm.HOST, list(range(count)), kind, speed=speed, now=now, lease_until=now)
-        self.save()
 
     def _hand_over(self, record: Record, order: Order, begins_at: float) -> None:
         attempt = record.current

@@ -111,6 +111,23 @@ def describe(path: str, where: str = "") -> Certificate:
         raise InputError("there is no certificate in PEM", where=where or path, remedy=NEW_ONE) from error
 
 
+def read_pem(path: str, *, what: str) -> str:
+    """The text of a PEM file.
+
+    Args:
+        path: of the file.
+        what: is in it, for errors.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            return stream.read(MAX_PEM_BYTES)
+    except OSError as error:
+        raise InputError(f"cannot read the {what} ({error.strerror})", where=path) from error
+
+
 def first_certificate(text: str) -> str:
     """The first certificate of a PEM text.
 

@@ -22,10 +22,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock im
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.libraries import require
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls.certificate import (
-    MAX_PEM_BYTES,
     Certificate,
     describe,
     examine,
+    read_pem,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tls.names import is_address, normal_name
 
@@ -107,11 +107,7 @@ def read_waiting(path: str) -> str:
     Raises:
         InputError: none waits.
     """
-    try:
-        with open(path, encoding="ascii", errors="replace") as stream:
-            return stream.read(MAX_PEM_BYTES)
-    except OSError as error:
-        raise InputError(f"cannot read the private key ({error.strerror})", where=path) from error
+    return read_pem(path, what="private key")
 
 
 def forget_waiting(path: str) -> None:

@@ -36,6 +36,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -205,25 +206,43 @@ def change_of_speed(one: Round) -> float:
 
 def evaluated(rounds: list[Round]) -> dict[str, Any]:
     """Profiles and rows of the result: of the rounds in which the server was steady, and of all."""
-    steady = [one for one in rounds if abs(change_of_speed(one)) <= STEADY]
+    changes = [abs(change_of_speed(one)) for one in rounds]
+    steady = [one for one, change in zip(rounds, changes) if change <= STEADY]
     without = sorted(set(LOADS) - {one["load"] for one in steady})
     if without:
         raise SystemExit(f"the machine was not quiet: no steady round at a load of {without}. Try again later")
-    found, everything = _evaluated(steady), _evaluated(rounds)
-    rows = {"steady_rounds_of": [len(steady), len(rounds)], "of_all_rounds": everything["loads"]}
-    return {**found, "change_of_speed": _range([abs(change_of_speed(one)) for one in rounds]), **rows}
+    random = np.random.default_rng(12)
+    others = [one for one, change in zip(rounds, changes) if change > STEADY]
+    trials = [Trial.of(one, random) for one in (*steady, *others)]
+    return {
+        **_figures(trials[: len(steady)]),
+        "change_of_speed": _range(changes),
+        "steady_rounds_of": [len(steady), len(rounds)],
+        "of_all_rounds": _figures(trials)["loads"],
+    }
 
 
-def _evaluated(rounds: list[Round]) -> dict[str, Any]:
-    pairs: dict[float, list[np.ndarray]] = {load: [] for load in LOADS}
-    profiles, scatters, random = [], [], np.random.default_rng(12)
-    for one in rounds:
-        profiles.append(fitted(one["alone"]))
-        scatters.append(ratios(profiles[-1], one["alone"]))
-        drawn = [in_stretches(scatters[-1], len(one["sent"]), random) for _draw in range(DRAWS)]
-        models = [simulated(profiles[-1], one["sent"], one["sizes"], scatter) for scatter in drawn]
-        pairs[one["load"]].append(np.column_stack([one["real"], *models]))
-    rows = [compared(load, known) for load, known in pairs.items()]
+@dataclass(frozen=True)
+class Trial:
+    """A round beside its simulation. ``seconds``: one column measured and :data:`DRAWS` simulated, a row a request."""
+
+    load: float
+    profile: Profile
+    scatter: np.ndarray
+    seconds: np.ndarray
+
+    @staticmethod
+    def of(one: Round, random: np.random.Generator) -> Trial:
+        profile = fitted(one["alone"])
+        scatter = ratios(profile, one["alone"])
+        drawn = [in_stretches(scatter, len(one["sent"]), random) for _draw in range(DRAWS)]
+        models = [simulated(profile, one["sent"], one["sizes"], some) for some in drawn]
+        return Trial(one["load"], profile, scatter, np.column_stack([one["real"], *models]))
+
+
+def _figures(trials: list[Trial]) -> dict[str, Any]:
+    profiles, scatters = [one.profile for one in trials], [one.scatter for one in trials]
+    rows = [compared(load, [one.seconds for one in trials if one.load == load]) for load in LOADS]
     return {
         "profiles": {
             "base_seconds": _range([one.prefill_base_seconds for one in profiles]),

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import statistics
 import sys
 import threading
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from episodes import done, requests_between, seconds_until_full
-from fault_lab import RATE, STREAM_RATE, WANTED, FaultLab
+from fault_lab import RATE, STREAM_RATE, WANTED, FaultLab, standing_lab
 from fault_table import versions
 from faults import FAULTS, Fault
 
@@ -36,7 +35,7 @@ class Timer:
     """The playbook again and again, until it is told to stop."""
 
     def __init__(self, lab: FaultLab) -> None:
-        self.lab, self.seconds, self.codes, self.last = lab, [], [], ""
+        self.lab, self.seconds, self.codes = lab, [], []
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -46,7 +45,6 @@ class Timer:
             run = self.lab.playbook("watch", "-e", json.dumps({"watch_sets": ["server"]}))
             self.seconds.append(round(run.seconds, 1))
             self.codes.append(run.code)
-            self.last = run.output
             if self._over.wait(EVERY_SECONDS):
                 return
 
@@ -76,8 +74,7 @@ def episode(lab: FaultLab, fault: Fault, timer: Timer, phase: float) -> dict[str
         return {
             "fault": fault.name,
             "phase_seconds": round(phase, 1),
-            **{key: did[key] for key in ("action_seconds", "actions") if key in did},
-            "events": [f"{one['event']} {one.get('step', '')} {one['target']}" for one in events if one["event"] in ("intent", "escalation")],
+            **{key: did[key] for key in ("action_seconds", "actions", "told")},
             "full_capacity_seconds": seconds_until_full(lab.states(), rows, began, WANTED),
             "requests": requests_between(rows, began, time.time()),
         }  # fmt: skip
@@ -86,14 +83,9 @@ def episode(lab: FaultLab, fault: Fault, timer: Timer, phase: float) -> dict[str
 
 
 def main() -> int:
-    # Whoever ends it, the load and the rulebook are ended too.
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
     times = int(words[0]) if words else 2
-    lab = FaultLab(os.environ.get("MODELOPS_LAB", "fault"))
-    if not (lab.directory / "built").exists():
-        with lab.building():
-            lab.build()
+    lab = standing_lab()
     found = []
     with lab.portion():
         lab.settle()

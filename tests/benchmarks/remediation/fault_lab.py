@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -345,3 +346,13 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> None:
         if time.time() > deadline:
             raise SystemExit(f"{what}: not within {seconds:g} s")
         time.sleep(0.5)
+
+
+def standing_lab() -> FaultLab:
+    """The lab that MODELOPS_LAB names, built where it does not stand yet. Whoever ends the run, what it began is undone."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    lab = FaultLab(os.environ.get("MODELOPS_LAB", "fault"))
+    if not (lab.directory / "built").exists():
+        with lab.building():
+            lab.build()
+    return lab

@@ -20,7 +20,6 @@ import argparse
 import json
 import os
 import platform
-import signal
 import subprocess
 import sys
 import time
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from episodes import done, harmful, requests_between, seconds_until_full, seconds_until_out, summary, up, was_lost
-from fault_lab import EVERYBODY, FLOOR_REPLICAS, MEBIBYTES, RATE, REPLICA_RATE, STREAM_RATE, FaultLab
+from fault_lab import EVERYBODY, FLOOR_REPLICAS, MEBIBYTES, RATE, REPLICA_RATE, STREAM_RATE, FaultLab, standing_lab
 from faults import FAULTS, Fault
 from listening import RULEBOOK
 
@@ -176,8 +175,6 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     options = parse()
-    # Whoever ends it, the fault that is in force is undone.
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     rows = kept() if options.more else {}
     arms = ARMS if options.arm == "both" else (options.arm,)
     missing = [
@@ -187,10 +184,7 @@ def main() -> int:
         for arm in arms
         if len(rows.get(name, {}).get(arm, [])) <= number
     ]
-    lab = FaultLab(os.environ.get("MODELOPS_LAB", "fault"))
-    if not (lab.directory / "built").exists():
-        with lab.building():
-            lab.build()
+    lab = standing_lab()
     while missing:
         with lab.portion():
             until = time.time() + 60 * options.hold_minutes

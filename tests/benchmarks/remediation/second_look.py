@@ -16,14 +16,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from episodes import requests_between
-from fault_lab import HOSTS, NO_FAULT, RATE, STREAM_RATE, UNIT, FaultLab, until
+from fault_lab import HOSTS, NO_FAULT, RATE, STREAM_RATE, UNIT, FaultLab, standing_lab, until
 from fault_table import versions
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -93,12 +92,7 @@ def wrong(found: dict[str, Any], host: str, holds: bool) -> list[str]:
 
 
 def main() -> int:
-    # Whoever ends it, the load and the rulebook are ended too.
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    lab = FaultLab(os.environ.get("MODELOPS_LAB", "fault"))
-    if not (lab.directory / "built").exists():
-        with lab.building():
-            lab.build()
+    lab = standing_lab()
     with lab.portion():
         found = {name: story(lab, host, holds) for name, (host, holds) in STORIES.items()}
     document = {

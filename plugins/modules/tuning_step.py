@@ -16,7 +16,8 @@ description:
   - Keeps the history of a tuning in a file. Each call takes in what became of the step before and says what to measure
     next, until the budget is spent and the winner has met the values in use in a comparison of its own.
   - The values in use are measured first. What breaks a limit or falls behind by more than noise is given up after one
-    measurement, the rest is measured again. A crash is a result. Values that make no difference are put back.
+    measurement, the rest is measured again. A crash is a result. Values that make no difference are put back, while the
+    budget holds that. Where nothing better was found, what the comparison would have taken is left of the budget.
   - The winner holds if the 95 % interval of its gain, over interleaved pairs, lies above 0.
   - A step that was handed out and never reported is handed out again.
 requirements:

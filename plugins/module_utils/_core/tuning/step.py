@@ -5,8 +5,8 @@
 """One step of a tuning: take in what was measured, say what to measure next.
 
 The values in use are measured first, ``repeats`` times; then values are searched until the budget is
-spent, less what the end takes; one after the other, values without effect are put back to what is in use;
-and the winner meets the values in use in turn (ABBA) for a verdict. A step that was handed out and
+spent, less what the end takes; one after the other, values without effect are put back to what is in use,
+while the budget holds that; and the winner meets the values in use in turn (ABBA) for a verdict. A step that was handed out and
 never reported, since the run was killed, is handed out again.
 """
 
@@ -127,15 +127,15 @@ def next_step(history: History, space: Sequence[Parameter], goal: Goal, rules: R
     if opened is not None:
         return _measure(opened)
     verifying = [one for one in trials if one.role == "verify"]
-    if not verifying and _goes_on(history, rules):
-        return _measure(_begin(trials, propose(space, trials, goal, method=rules.method, seed=rules.seed), "search"))
     winner = _winner(trials, goal)
+    if not verifying and _goes_on(history, winner or default, rules):
+        return _measure(_begin(trials, propose(space, trials, goal, method=rules.method, seed=rules.seed), "search"))
     if winner is None or winner.params == default.params:
         said = "nothing that was tried is better" if winner else "no values keep the limits, those in use neither"
         return _finished(default, default, None, said)
     if not verifying:
         simpler = _simpler(winner, default, trials)
-        if simpler is not None:
+        if simpler is not None and _holds(history, rules):
             return _measure(_begin(trials, simpler[1], "simple", simpler[0]))
         verifying = [_begin(trials, default.params, "verify"), _begin(trials, winner.params, "verify")]
     return _verify(verifying, default, goal, rules)
@@ -157,14 +157,24 @@ def document_of(history: History, space: Sequence[Parameter], goal: Goal, step: 
     }
 
 
-def _goes_on(history: History, rules: Rules) -> bool:
+def _goes_on(history: History, winner: Trial, rules: Rules) -> bool:
+    """Whether the budget holds another trial and the end that the best so far would take.
+
+    While that is what is in use there is nothing to put back, and a search that stopped would leave the time unused.
+    """
     searched = sum(one.role == "search" for one in history.trials)
     if rules.most_trials and searched >= rules.most_trials:
         return False
+    in_use = history.trials[0].params
+    changed = sum(value != in_use[name] for name, value in winner.params.items())
+    # Putting back a value that matters takes one measurement, of one that does not a few.
+    return _holds(history, rules, 2 * changed)
+
+
+def _holds(history: History, rules: Rules, more: int = 0) -> bool:
+    """Whether one measurement, so many ``more`` and the comparison still fit into the budget."""
     one = history.spent_seconds / max(1, history.measurements)
-    # The comparison, and putting values back: those that matter are seen to after one measurement.
-    reserve = one * (2 * rules.pairs + 2 * len(history.trials[0].params))
-    return history.spent_seconds + one + reserve <= rules.budget_seconds
+    return history.spent_seconds + one * (1 + more + 2 * rules.pairs) <= rules.budget_seconds
 
 
 def _simpler(winner: Trial, default: Trial, trials: Sequence[Trial]) -> tuple[str, dict[str, Any]] | None:

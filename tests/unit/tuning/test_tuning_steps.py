@@ -46,7 +46,15 @@ def engine(params: dict[str, Any]) -> tuple[float, float] | str:
     return rate, 0.3 + params["slots"] / 25 + params["batch"] / 4000
 
 
-def tune(server: Server, *, method: str = "random", seed: int = 1, budget: float = 60.0, noisy: float = 0.03) -> Any:
+def tune(
+    server: Server,
+    *,
+    method: str = "random",
+    seed: int = 1,
+    budget: float = 60.0,
+    noisy: float = 0.03,
+    crash_seconds: float = 1.0,
+) -> Any:
     """Runs a tuning to its end; the history goes through JSON each time, as between two calls of the module."""
     space, goal = read_space(PARAMETERS), read_goal(OBJECTIVE)
     rules = core.Rules(method=method, budget_seconds=budget, seed=seed)
@@ -61,7 +69,7 @@ def tune(server: Server, *, method: str = "random", seed: int = 1, budget: float
         said = server(step["params"])
         outcome: dict[str, Any] = {"trial": step["trial"], "seconds": 1.0}
         if isinstance(said, str):
-            outcome["failed"] = said
+            outcome |= {"failed": said, "seconds": crash_seconds}
         else:
             rate, ttft = (one * source.gauss(1, noisy) for one in said)
             outcome["measurement"] = {"rps": rate, "ttft": ttft}
@@ -94,6 +102,31 @@ def test_putting_back_leaves_what_the_comparison_takes() -> None:
         _step, history = tune(lambda params: (10.0 * params["threads"], 0.5), seed=seed, budget=24)
         # A trial that was begun is measured to its end.
         assert history.spent_seconds <= 24 + 2
+
+
+@pytest.mark.parametrize("crash_seconds", [0.05, 6.0])
+def test_what_a_crash_takes_says_nothing_of_the_comparison(crash_seconds: float) -> None:
+    """A server that ends at once, and one that is waited for: the search leaves what ten measurements take, no more."""
+
+    def hard(params: dict[str, Any]) -> tuple[float, float] | str:
+        return (50.0, 0.5) if params["threads"] == 4 else "out of memory"
+
+    for seed in range(5):
+        _step, history = tune(hard, budget=45, crash_seconds=crash_seconds, seed=seed, noisy=0.0)
+        # A trial that was begun is measured to its end: three times, or until it crashes.
+        assert 45 - 11 < history.spent_seconds <= 45 - 11 + max(3.0, crash_seconds) + 1e-9
+
+
+def test_a_history_without_the_time_of_its_crashes_is_read() -> None:
+    _step, history = tune(engine, seed=3)
+    space, goal = read_space(PARAMETERS), read_goal(OBJECTIVE)
+    document = core.document_of(history, space, goal, {})
+    assert core.read_history(document, space, goal, where="history").crashed_seconds == history.crashed_seconds > 0
+    del document["crashed_seconds"]
+    # Each measurement of this server, crash or not, takes a second.
+    read = core.read_history(document, space, goal, where="history")
+    assert read.crashed_seconds == pytest.approx(history.crashed_seconds)
+    assert read.seconds_of_one() == pytest.approx(1.0)
 
 
 def test_crashes_are_results_and_do_not_end_it() -> None:

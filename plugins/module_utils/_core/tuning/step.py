@@ -58,11 +58,17 @@ class Rules:
 
 @dataclass
 class History:
-    """What ``tuning.json`` holds."""
+    """What ``tuning.json`` holds. ``crashed_seconds``: the part of ``spent_seconds`` that failed trials' last runs took."""
 
     trials: list[Trial]
     spent_seconds: float = 0.0
     measurements: int = 0
+    crashed_seconds: float = 0.0
+
+    def seconds_of_one(self) -> float:
+        """What a measurement takes that does not crash: one that does may be over at once, or be waited for long."""
+        crashed = sum(one.state == FAILED for one in self.trials)
+        return (self.spent_seconds - self.crashed_seconds) / max(1, self.measurements - crashed)
 
 
 def read_history(document: Any, space: Sequence[Parameter], goal: Goal, *, where: str) -> History:
@@ -83,7 +89,14 @@ def read_history(document: Any, space: Sequence[Parameter], goal: Goal, *, where
             remedy="Name another file, or move this one away",
         )
     trials = [Trial(**{key: one[key] for key in Trial.__dataclass_fields__}) for one in fields["trials"]]
-    return History(trials, float(fields["spent_seconds"]), int(fields["measurements"]))
+    crashed_seconds = fields.get("crashed_seconds")
+    history = History(trials, float(fields["spent_seconds"]), int(fields["measurements"]))
+    if crashed_seconds is None:
+        # Written before crashes were timed apart: a crash counts as taking what any measurement does.
+        crashed = sum(one.state == FAILED for one in trials)
+        crashed_seconds = history.spent_seconds * crashed / max(1, history.measurements)
+    history.crashed_seconds = float(crashed_seconds)
+    return history
 
 
 def made_for(space: Sequence[Parameter], goal: Goal) -> str:
@@ -101,9 +114,11 @@ def take_in(history: History, outcome: Mapping[str, Any], space: Sequence[Parame
     if trial is None or trial.state != OPEN:
         raise InputError(f"no measurement of trial {outcome.get('trial')} is awaited", where="outcome")
     check_values(list(space), trial.params, f"trial {trial.number}")
-    history.spent_seconds += float(outcome.get("seconds") or 0.0)
+    seconds = float(outcome.get("seconds") or 0.0)
+    history.spent_seconds += seconds
     history.measurements += 1
     if outcome.get("failed"):
+        history.crashed_seconds += seconds
         trial.state, trial.problem = FAILED, str(outcome["failed"])[:500]
         return
     trial.measurements.append(read_measurement(outcome.get("measurement"), goal))
@@ -149,6 +164,7 @@ def document_of(history: History, space: Sequence[Parameter], goal: Goal, step: 
         "kind": "tuning",
         "made_for": made_for(space, goal),
         "spent_seconds": round(history.spent_seconds, 3),
+        "crashed_seconds": round(history.crashed_seconds, 3),
         "measurements": history.measurements,
         "noise": noise(history.trials, goal),
         "best_trial": None if leader is None else leader.number,
@@ -173,8 +189,8 @@ def _goes_on(history: History, winner: Trial, rules: Rules) -> bool:
 
 def _holds(history: History, rules: Rules, more: int = 0) -> bool:
     """Whether one measurement, so many ``more`` and the comparison still fit into the budget."""
-    one = history.spent_seconds / max(1, history.measurements)
-    return history.spent_seconds + one * (1 + more + 2 * rules.pairs) <= rules.budget_seconds
+    needed = history.seconds_of_one() * (1 + more + 2 * rules.pairs)
+    return history.spent_seconds + needed <= rules.budget_seconds
 
 
 def _simpler(winner: Trial, default: Trial, trials: Sequence[Trial]) -> tuple[str, dict[str, Any]] | None:

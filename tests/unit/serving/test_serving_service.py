@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import ENGINES
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.engines import PROFILES
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.serving.service import (
     Service,
     as_record,
@@ -178,6 +181,33 @@ def test_a_flag_of_ours_can_be_taken_away_and_values_of_all_kinds_given() -> Non
         *("--enforce-eager", "--max-model-len", "8192", "--speculative-config", '{"method": "ngram", "n": 3}'),
         *("--lora-modules", "a=/x", "b=/y"),
     )
+
+
+@pytest.mark.parametrize(
+    ("engine", "engine_args", "expected"),
+    [
+        # Both are on unless they are said to be off: left out, false would mean true.
+        ("vllm", {"enable-chunked-prefill": False}, ["--no-enable-chunked-prefill"]),
+        ("vllm", {"enable_prefix_caching": False, "seed": 1}, ["--no-enable-prefix-caching", "--seed", "1"]),
+        ("vllm", {"enable-chunked-prefill": None}, []),
+        ("vllm", {"no-enable-chunked-prefill": True}, ["--no-enable-chunked-prefill"]),
+        ("vllm", {"disable-log-stats": False}, []),
+        ("sglang", {"disable-radix-cache": False}, []),
+    ],
+)
+def test_a_switch_that_is_on_by_default_can_be_switched_off(
+    engine: str, engine_args: dict[str, Any], expected: list[str]
+) -> None:
+    ours = make({"engine": engine}).argv
+    assert make({"engine": engine, "engine_args": engine_args}).argv == (*ours, *expected)
+
+
+def test_vllm_knows_the_negatives() -> None:
+    """What its help listed: of the switches that have one, and of none of those that are left out instead."""
+    facts = json.loads((Path(__file__).parent / "engine_facts" / "vllm.json").read_text(encoding="utf-8"))
+    assert "--no-enable-chunked-prefill" in facts["flags"] and "--no-enable-prefix-caching" in facts["flags"]
+    for flag in PROFILES["vllm"].style.switches:
+        assert flag in facts["flags"] and f"--no-{flag[2:]}" not in facts["flags"]
 
 
 @pytest.mark.parametrize(

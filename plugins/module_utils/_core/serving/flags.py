@@ -5,7 +5,8 @@
 """Command-line flags: ours are defaults, the catalogue's ``engine_args`` win.
 
 ``engine_args`` is a mapping (``max-model-len: 8192``, ``enforce-eager: true``) or a list
-of raw arguments. In a mapping, ``false`` and ``null`` take a flag of ours away.
+of raw arguments. In a mapping, ``null`` leaves a flag out; ``false`` does too, where it is a flag of
+ours or the engine has no negative of it, else it is the negative: a switch may be on by default.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ class FlagStyle:
 
     ``aliases``: other spellings of a flag of ours. ``joined``: ``--flag=value`` in one
     word. ``repeats_lists``: a list is the flag once per item, else the flag and then all items.
+    ``negative`` is what stands before the name of a switch to say that it is off; ``switches`` have none.
     """
 
     aliases: Mapping[str, tuple[str, ...]]
     joined: bool = False
     repeats_lists: bool = True
+    negative: str = ""
+    switches: tuple[str, ...] = ()
 
 
 def merge_flags(defaults: Mapping[str, Any], engine_args: Any, style: FlagStyle, *, where: str) -> list[str]:
@@ -56,7 +60,7 @@ def merge_flags(defaults: Mapping[str, Any], engine_args: Any, style: FlagStyle,
         _refuse_secrets(given, where)
         overridden = _canonical(given, style)
         arguments = _render({k: v for k, v in defaults.items() if k not in overridden}, style)
-        return arguments + _render(given, style)
+        return arguments + _render(dict(_negated(flag, value, defaults, style) for flag, value in given.items()), style)
     if isinstance(engine_args, Sequence) and not isinstance(engine_args, (str, bytes)):
         raw = [str(item) for item in engine_args]
         names = [item.split("=", 1)[0] for item in raw if item.startswith("-")]
@@ -91,6 +95,14 @@ def _flag_name(key: str, style: FlagStyle) -> str:
 def _canonical(names: Any, style: FlagStyle) -> set[str]:
     spelling = {alias: name for name, aliases in style.aliases.items() for alias in aliases}
     return {spelling.get(name, name) for name in names}
+
+
+def _negated(flag: str, value: Any, defaults: Mapping[str, Any], style: FlagStyle) -> tuple[str, Any]:
+    """``--x: false`` as ``--no-x: true``, where the engine has that and the flag is none of ours."""
+    is_ours = bool(_canonical([flag], style) & set(defaults))
+    if value is not False or not style.negative or is_ours or flag in style.switches or not flag.startswith("--"):
+        return flag, value
+    return style.negative + flag[2:], True
 
 
 def _refuse_secrets(names: Any, where: str) -> None:

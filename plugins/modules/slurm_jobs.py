@@ -16,8 +16,10 @@ description:
   - Runs as root on a host that submits to Slurm. Puts on record what Slurm's queue says of the jobs, and without
     O(schedule) hands out what M(modelops.datacenter.job_schedule) is to schedule.
   - With O(schedule) it makes a reservation hold the nodes on which replicas run or are planned, signals jobs there to save
-    their work and stop, and submits each job, with what is left of it, with begin, deadline, account, number of
-    accelerators and time limit by the schedule. Pending jobs follow a schedule that moves them.
+    their work and stop, and submits each job that waits, with what is left of it, with deadline, account, number of
+    accelerators, time limit, and a place in the queue by schedule and urgency. So Slurm starts the next one whenever one ends.
+  - Jobs that the schedule would rather have wait give way to more urgent ones that find no room. A job that may not be
+    interrupted does not begin before the schedule says so.
   - A job is submitted under its owner's user with C(--dependency=singleton), so that it never runs twice at once.
   - Slurm does not know which accelerators of a node a replica holds, so a node that serves is reserved whole.
 requirements:
@@ -86,6 +88,10 @@ options:
     description: Where each job has a directory for checkpoints, on storage that this host and all nodes share.
     type: path
     required: true
+  settle_seconds:
+    description: How long a job runs at least before another job may take its place.
+    type: float
+    default: 600
   time_factor:
     description: How many times as long as expected a job may run before Slurm ends it.
     type: float
@@ -191,13 +197,15 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "again": {"type": "list", "elements": "str", "default": []},
     "state": {"type": "path", "default": "/var/lib/modelops/jobs.json"},
     "work_dir": {"type": "path", "required": True},
+    "settle_seconds": {"type": "float", "default": 600},
     "time_factor": {"type": "float", "default": 2},
 }
 
 
 def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[str, Any]:
     """Look, and with a schedule make Slurm follow it."""
-    given = given_of(params, {HOST: {}}, shared=True)
+    settle = documents.expect_number(params["settle_seconds"], what="settle_seconds", minimum=0)
+    given = given_of(params, {HOST: {}}, shared=True, settle_seconds=settle)
     cluster = Cluster(
         work_dir=params["work_dir"],
         user=params["user"],

@@ -15,119 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from slurm_world import KIND, NOW, Site, site_at
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Replica
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm_turn as turns
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import parse_orders
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, Record, read_state
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_cluster import Cluster
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import Turn
-
-NOW = 1_795_767_000.0
-KIND = "h100-80gb"
-
-
-class Slurm:
-    """Answers as the commands of Slurm do: keeps jobs, and may lose an answer or start a job in between."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.jobs: dict[int, dict[str, Any]] = {}
-        self.reserved: list[str] = []
-        self.sbatch_says: str | None = None
-        self.takes = True
-        self.lingers = 0
-
-    def add(self, **fields: Any) -> int:
-        number = len(self.jobs) + 1
-        given = {"job_id": number, "name": "modelops-a", "job_state": "PENDING", "exit_code": 0, "nodes": ""}
-        self.jobs[number] = {
-            **given,
-            "comment": "modelops 1",
-            "eligible_time": NOW,
-            "start_time": 0,
-            "end_time": 0,
-            **fields,
-        }
-        return number
-
-    def run(self, words: Sequence[str], *, timeout_seconds: float, given: str = "") -> tuple[int, str]:
-        command = [word for word in words if word not in ("env", "TZ=UTC", "runuser", "-u", "me", "--")]
-        if command[0] == "squeue":
-            for job in self.jobs.values():  # those that are completing are gone at the second look
-                if job["job_state"] == "COMPLETING":
-                    job["job_state"] = "COMPLETING" if self.lingers else "CANCELLED"
-                    self.lingers = max(0, self.lingers - 1)
-            return 0, json.dumps({"errors": [], "jobs": list(self.jobs.values())})
-        return getattr(self, command[0])(command)
-
-    def sbatch(self, words: list[str]) -> tuple[int, str]:
-        number = 0
-        if self.takes:
-            told = dict(word[2:].partition("=")[::2] for word in words if word.startswith("--"))
-            number = self.add(name=told["job-name"], comment=told["comment"])
-        if self.sbatch_says is not None:
-            if self.sbatch_says == "nothing":
-                raise SourceUnavailableError("'sbatch' did not end within 60 s")
-            return 1, f"sbatch: error: Batch job submission failed: {self.sbatch_says}"
-        return 0, f"a library says hello\n{number}"
-
-    def scancel(self, words: list[str]) -> tuple[int, str]:
-        job = self.jobs[int(words[-1])]
-        if job["job_state"] not in ("PENDING", "RUNNING"):
-            return 1, ""
-        job["job_state"] = "CANCELLED" if job["job_state"] == "PENDING" else "COMPLETING"
-        return 0, ""
-
-    def scontrol(self, words: list[str]) -> tuple[int, str]:
-        if "hostnames" in words:
-            return 0, words[-1].replace(",", "\n")
-        if "show" in words:
-            nodes = ",".join(self.reserved)
-            return 0, f"ReservationName=modelops_serving Nodes={nodes}" if nodes else "No reservations in the system"
-        self.reserved = next(word for word in words if word.startswith("Nodes=")).partition("=")[2].split(",")
-        self.as_reserved()
-        return 0, ""
-
-    def as_reserved(self) -> None:
-        """What happens in the cluster at that moment."""
-
-    def names(self, *states: str) -> list[int]:
-        return [number for number, job in self.jobs.items() if job["job_state"] in states]
-
-
-class Site:
-    """One node, one job, and turns."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.slurm, self.now = path, Slurm(path), NOW
-        self.job = {"work_accelerator_hours": 1, "command": ["true"], "checkpoint": {"grace_seconds": 0.1}}
-        self.planned: list[Replica] = []
-
-    def turn(self, **options: Any) -> Turn:
-        hosts = [Host(name, accelerator_type=KIND, accelerator_count=4) for name in ("n1", "n2")]
-        run = {"start": "2026-11-27T08:10:00Z", "accelerators": 1, "accelerator_type": KIND}
-        schedule = {"start": run["start"], "jobs": {"a": {"status": "on_time", "runs": [run]}}}
-        given = Given(
-            orders=parse_orders({"a": self.job}), hosts=hosts, planned=self.planned, running=[], seen={},
-            schedule=schedule, **options,
-        )  # fmt: skip
-        self.now += 300
-        cluster = Cluster(str(self.path / "work"), run=self.slurm.run)
-        return turns.slurm_turn(str(self.path / "jobs.json"), given, cluster, now=self.now)
-
-    @property
-    def record(self) -> Record:
-        return read_state(str(self.path / "jobs.json")).jobs["a"]
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr(turns, "POLL_SECONDS", 0.01)
-    return Site(tmp_path)
+    return site_at(tmp_path, monkeypatch)
 
 
 def test_the_number_that_sbatch_gave_is_on_record(site: Site) -> None:

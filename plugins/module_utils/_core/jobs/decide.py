@@ -45,6 +45,11 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.sit
 
 def decide(state: State, situation: Situation) -> Decision:
     """Enter in ``state`` what shall be done, and say it. The same state and situation give the same decision."""
+    return weigh(state, situation).decision
+
+
+def weigh(state: State, situation: Situation) -> Moves:
+    """The turn in which it is decided, as it ended."""
     turn = _Turn(state, situation)
     turn.settle_strays()
     turn.stop_what_must()
@@ -56,7 +61,7 @@ def decide(state: State, situation: Situation) -> Decision:
     filling.spread(turn)
     turn.say_starts()
     turn.renew()
-    return turn.decision
+    return turn
 
 
 class _Turn(Moves):

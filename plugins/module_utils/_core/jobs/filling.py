@@ -31,7 +31,7 @@ WORTH_SETTLES = 2.0
 
 def fill(turn: Moves) -> None:
     """Start what the schedule has wait; see the file's docstring."""
-    for name in sorted(turn.state.jobs, key=lambda one: _chance(turn, one)):
+    for name in sorted(turn.state.jobs, key=lambda one: chance(turn, one)):
         order = turn.given.orders.get(name)
         if order is None or order.canceled or not order.job.preemptible or name in turn.decision.waiting:
             continue
@@ -90,7 +90,7 @@ def _larger(turn: Moves, order: Order, attempt: Attempt) -> list[tuple[str, int]
     return found
 
 
-def _chance(turn: Moves, name: str) -> tuple[bool, float, float, str]:
+def chance(turn: Moves, name: str) -> tuple[bool, float, float, str]:
     """Jobs that can still be on time first, then by urgency."""
     order = turn.given.orders.get(name)
     fastest = max((order.job.speed(kind) for kind in turn.room.type_of.values()), default=0.0) if order else 0.0

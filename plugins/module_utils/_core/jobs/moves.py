@@ -51,10 +51,10 @@ class Moves:
         self.room.give_back(attempt)
 
     def may_start(self, wish: Wish) -> bool:
-        record = self.state.jobs.get(wish.name)
-        if record is None or record.current is not None or record.over or wish.name not in self.given.orders:
+        record, order = self.state.jobs.get(wish.name), self.given.orders.get(wish.name)
+        if record is None or record.current is not None or record.over or order is None:
             return False
-        return record.not_before <= self.given.now
+        return max(record.not_before, order.job.release) <= self.given.now
 
     def urgency(self, name: str) -> tuple[float, float, str]:
         order = self.given.orders.get(name)

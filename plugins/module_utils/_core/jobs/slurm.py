@@ -4,8 +4,8 @@
 # This code is private to the collection: it may change in any release.
 """Jobs as Slurm knows them: what to ask ``sbatch`` for, and what ``squeue`` says.
 
-Slurm starts them, on nodes of its own choice. What this project adds: when each may begin and on how
-many accelerators, by the schedule; a reservation that keeps nodes serve with away from jobs; a signal
+Slurm starts them, on nodes of its own choice. What this project adds: their order, on how many accelerators
+of which type each runs, and which give way; a reservation that keeps nodes serve with away from jobs; a signal
 for a checkpoint; and going on with what is left. A job's name in Slurm is made of its own, and
 ``--dependency=singleton`` lets only one of a name run, so that none runs twice at once.
 
@@ -109,6 +109,8 @@ def submission(
     begins_at: float,
     hours: float,
     now: float,
+    nice: int = 0,
+    not_on: Sequence[str] = (),
     after_loss: bool = False,
 ) -> tuple[list[str], str]:
     """``sbatch`` as the owner's user, and the script it reads.
@@ -118,6 +120,8 @@ def submission(
         hours: how long it may run at most.
         now: epoch seconds. Slurm removes a job whose whole time limit does not fit before its deadline any more,
             though it will need less: one that is that near is submitted without.
+        nice: by how much it stands back in the queue.
+        not_on: nodes that it shall not start on.
         after_loss: the attempt before was lost with its node, where it may still run.
     """
     job, count = order.job, len(attempt.accelerators)
@@ -131,12 +135,14 @@ def submission(
         f"--output={work}/{OUTPUT}",
         f"--gres=gpu:{count}",
         "--nodes=1",
+        f"--nice={nice}",
         f"--time={minutes}",
         f"--signal=B:{order.signal[3:]}@{max(1, round(order.grace_seconds))}",
     ]  # fmt: skip
     words += [f"--begin={local_moment(begins_at)}"] if begins_at > 0 else []
     room = job.deadline - max(begins_at, now) - minutes * 60
     words += [f"--deadline={local_moment(job.deadline)}"] if DEADLINE_MARGIN_SECONDS <= room < math.inf else []
+    words += [f"--exclude={','.join(not_on)}"] if not_on else []
     words += [f"--account={account}"] if account else []
     words += [f"--cpus-per-task={max(1, math.ceil(order.cpu_cores))}"] if order.cpu_cores else []
     words += [f"--mem={math.ceil(order.memory_gib * 1024)}M"] if order.memory_gib else []

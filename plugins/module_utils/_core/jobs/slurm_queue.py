@@ -45,7 +45,7 @@ class QueuedJob:
     """One of ours in Slurm's queue, or just gone from it. Moments are epoch seconds.
 
     ``attempt`` is 0 where its comment does not say it, ``accelerators`` where Slurm does not. ``active``: it
-    waits, runs, or has processes left.
+    waits, runs, or has processes left. ``nice``: by how much it stands back in the queue.
     """
 
     id: int
@@ -60,6 +60,7 @@ class QueuedJob:
     started_at: float | None
     ended_at: float
     accelerators: int = 0
+    nice: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def parse_queue(text: str) -> Queue:
 def _queued(record: Mapping[str, Any], name: str) -> QueuedJob:
     given = record["job_state"]
     states = [str(one) for one in given] if isinstance(given, list) else [str(given)]
-    begun = _seconds(record.get("start_time"))
+    begun = _number(record.get("start_time"))
     active = states[0] not in ENDED or bool(set(states[1:]) - ENDED - QUIET_FLAGS)
     pending = active and bool(set(states) & PENDING)
     said = OURS.fullmatch(str(record.get("comment") or ""))
@@ -126,14 +127,15 @@ def _queued(record: Mapping[str, Any], name: str) -> QueuedJob:
         pending=pending,
         exit_status=_status(record.get("exit_code") or 0),
         nodes=str(record.get("nodes") or ""),
-        begins_at=_seconds(record.get("eligible_time")) or 0.0,
+        begins_at=_number(record.get("eligible_time")) or 0.0,
         started_at=begun if not pending and begun else None,
-        ended_at=_seconds(record.get("end_time")) or 0.0,
+        ended_at=_number(record.get("end_time")) or 0.0,
         accelerators=int(asked.group(1)) if asked else 0,
+        nice=int(_number(record.get("nice")) or 0),
     )
 
 
-def _seconds(value: Any) -> float | None:
+def _number(value: Any) -> float | None:
     """Newer releases say ``{set, infinite, number}``."""
     if isinstance(value, Mapping):
         value = value.get("number") if value.get("set") else None
@@ -143,6 +145,6 @@ def _seconds(value: Any) -> float | None:
 def _status(value: Any) -> int:
     if isinstance(value, Mapping):
         code = value.get("return_code") or 0
-        return int((_seconds(code) or 0) if isinstance(code, Mapping) else code)
+        return int((_number(code) or 0) if isinstance(code, Mapping) else code)
     # A wait status: the exit code stands in the upper byte, a signal in the lower.
     return (int(value) >> 8) or (int(value) & 0x7F)

@@ -6,6 +6,7 @@
 
 Slurm knows nodes, not which of their accelerators a replica holds, so a node on which anything serves
 is reserved whole; its jobs get their signal, their grace time, and are submitted again for what is left.
+What else stops and in which order the rest waits is decided by :mod:`slurm_rules`.
 An attempt is on record before it is submitted. A run that dies between the two finds, the next time,
 either the job in the queue or nothing, and submits it then under the same number. Nothing is submitted
 while anything of that name is in the queue, whatever the record says of it.
@@ -16,9 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.hosting.files import Directory
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs import slurm
@@ -36,6 +35,12 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.rec
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.situation import Decision
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_cluster import Cluster
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_queue import Queue, QueuedJob
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slurm_rules import (
+    Chosen,
+    Place,
+    View,
+    choose,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import (
     Turn,
     accepted,
@@ -48,8 +53,10 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.wor
 POLL_SECONDS = 0.5
 # Slurm's KillWait, and what comes after a job.
 GONE_SECONDS = 60.0
-# A start that the schedule moves by less is left as it is.
+# A begin that moves by less is left as it is.
 BEGIN_TOLERANCE_SECONDS = 60.0
+# More than the age of a job in the queue counts, where Slurm orders by that alone.
+NICE_STEP = 1000
 
 
 def slurm_turn(path: str, given: Given, cluster: Cluster, *, now: float, dry: bool = False) -> Turn:
@@ -73,7 +80,9 @@ def _turn(path: str, given: Given, cluster: Cluster, now: float, dry: bool) -> T
     seen = {slurm.HOST: slurm.units_of(state, queue, progress, touched)}
     changes = observe(state, orders, seen, now=now, lease_margin_seconds=0.0, shared=True)
     changes.lines[:0] = lines
-    turn = Turn(state, orders, refused, changes, Decision(), bool(changes.lines), now)
+    turn = Turn(
+        state, orders, refused, changes, Decision(), bool(changes.lines), now, _places(state, queue, given, cluster)
+    )
     acting = _Acting(turn, given, cluster, queue, path, dry)
     forget(state, given.orders, now)
     acting.save()
@@ -83,8 +92,15 @@ def _turn(path: str, given: Given, cluster: Cluster, now: float, dry: bool) -> T
     return turn
 
 
+def _places(state: State, queue: Queue, given: Given, cluster: Cluster) -> dict[str, str]:
+    """The hosts of jobs that run."""
+    hosts = {cluster.node(host.name): host.name for host in given.hosts}
+    jobs = {name: queue.of(name, record.current) for name, record in state.jobs.items() if record.current}
+    return {name: hosts[job.nodes] for name, job in jobs.items() if job and not job.pending and job.nodes in hosts}
+
+
 def take_up(state: State, orders: Mapping[str, Order], queue: Queue, kinds: Mapping[str, str], now: float) -> list[str]:
-    """Enter the numbers of jobs that were submitted by a run that died, and jobs whose record was lost.
+    """Enter the numbers of jobs that were submitted by a run that died, jobs whose record was lost, and what they run on.
 
     Args:
         kinds: accelerator types of the nodes.
@@ -95,6 +111,9 @@ def take_up(state: State, orders: Mapping[str, Order], queue: Queue, kinds: Mapp
         if attempt is not None:
             own = queue.of(name, attempt)
             attempt.slurm_job = own.id if own else attempt.slurm_job
+            kind = kinds.get(own.nodes) if own and not own.pending else None
+            if order is not None and kind is not None:
+                attempt.accelerator_type, attempt.speed = kind, order.job.speed(kind) or 1.0
             continue
         unknown = [one for one in queue.others(name, None) if one.attempt > record.attempts]
         if unknown and order is not None and not record.over:
@@ -129,14 +148,23 @@ class _Acting:
             keep(self.path, self.turn.state)
 
     def act(self) -> None:
-        serving = {replica.host for replica in (*self.given.planned, *self.given.running) if replica.accelerators}
-        emptied = {host.name for host in self.given.hosts if host.state != "active"}
-        nodes = sorted(self.cluster.node(host) for host in serving | emptied)
-        self._reserve(nodes)
+        closed = self._closed()
+        self._reserve(sorted(self.cluster.node(host) for host in closed))
         # What waited may have begun before the reservation was there.
         self.queue = self.cluster.queue()
-        self._stop(set(nodes))
-        self._submit()
+        nodes = self.cluster.look_at_nodes()
+        known = {host.name: self.cluster.node(host.name) for host in self.given.hosts}
+        view = View(self.queue, {host: nodes[node] for host, node in known.items() if node in nodes}, closed)
+        chosen = choose(self.turn.state, self.turn.orders, self.given, view, self.turn.now)
+        self.turn.decision.conflicts += chosen.conflicts
+        self._stop(chosen.stop)
+        self._submit(chosen)
+
+    def _closed(self) -> dict[str, str]:
+        """Hosts on which no job shall run, and why."""
+        found = {host.name: f"{host.name} is being emptied" for host in self.given.hosts if host.state != "active"}
+        serving = {replica.host for replica in (*self.given.planned, *self.given.running) if replica.accelerators}
+        return {**found, **{host: f"serving takes {self.cluster.node(host)} back" for host in serving}}
 
     def _reserve(self, nodes: Sequence[str]) -> None:
         known = self.cluster.ask(["scontrol", "--oneliner", "show", "reservation"])
@@ -153,8 +181,8 @@ class _Acting:
             if not self.dry:
                 self.cluster.ask(words)
 
-    def _stop(self, nodes: set[str]) -> None:
-        """Signal, wait for the checkpoint, cancel what is left."""
+    def _stop(self, stop: Mapping[str, str]) -> None:
+        """Signal, wait for the checkpoint, cancel what is left. ``stop``: jobs that run and shall not, with why."""
         asked: list[tuple[int, float]] = []
         unreached: list[Record] = []
         for name, record in sorted(self.turn.state.jobs.items()):
@@ -166,12 +194,11 @@ class _Acting:
                 self._cancel_unsubmitted(record, order)
                 continue
             cancel = order is not None and order.canceled
-            claimed = not job.pending and job.nodes in nodes and (order is None or order.job.preemptible)
-            if not job.active or not (cancel or claimed or attempt.stopping):
+            why = attempt.stopping or ("canceled" if cancel else stop.get(name, ""))
+            if not job.active or not why:
                 continue
-            attempt.cancel = attempt.cancel or cancel
-            attempt.stopping = attempt.stopping or ("canceled" if cancel else f"serving takes {job.nodes} back")
-            self.turn.decision.lines.append(f"{name} on {job.nodes or 'no node yet'}: stopping, {attempt.stopping}")
+            attempt.cancel, attempt.stopping = attempt.cancel or cancel, why
+            self.turn.decision.lines.append(f"{name} on {job.nodes or 'no node yet'}: stopping, {why}")
             asked.append((job.id, 0.0 if job.pending or order is None else order.grace_seconds))
             if not self.dry and not job.pending and order is not None:
                 self.save()
@@ -225,41 +252,66 @@ class _Acting:
             if left:
                 time.sleep(POLL_SECONDS)
 
-    def _submit(self) -> None:
-        schedule = self.given.schedule or {}
-        for name, fields in sorted((schedule.get("jobs") or {}).items()):
-            record, order = self.turn.state.jobs.get(name), self.turn.orders.get(name)
-            if record is None or order is None or record.over:
-                continue
-            record.late = late_words(fields, order)
-            runs = fields.get("runs") or []
-            if runs and not order.canceled:
-                begins_at = max(parse_moment(runs[0]["start"]), record.not_before)
-                begins_at = begins_at if begins_at > self.turn.now + BEGIN_TOLERANCE_SECONDS / 2 else 0.0
-                self._follow(record, order, runs[0], begins_at)
+    def _submit(self, chosen: Chosen) -> None:
+        """Make Slurm's queue hold what may begin, in that order."""
+        for name, fields in ((self.given.schedule or {}).get("jobs") or {}).items():
+            if name in self.turn.orders:
+                self.turn.state.jobs[name].late = late_words(fields, self.turn.orders[name])
+        nice = 0
+        for place in chosen.queue:
+            nice = self._follow(self.turn.state.jobs[place.name], self.turn.orders[place.name], place, nice)
         self.save()
 
-    def _follow(self, record: Record, order: Order, run: Mapping[str, Any], begins_at: float) -> None:
-        """One job as the schedule has it. It is handed over only where nothing of it is in Slurm's queue."""
-        attempt = record.current
-        own = self.queue.of(record.name, attempt) if attempt else None
+    def _follow(self, record: Record, order: Order, place: Place, after: int) -> int:
+        """Put a job in its place behind ``after``, and say how far back it stands now.
+
+        It is handed over only where nothing of it is in Slurm's queue.
+        """
+        own = self.queue.of(record.name, record.current) if record.current else None
+        if own is not None and own.pending and place.now and self._fits_no_more(record, place):
+            own = self._withdraw(record, own)
         if own is not None:
-            self._move(record.name, own, begins_at)
-            return
+            return self._move(record.name, own, place.begins_at, after) if own.pending else after
+        attempt = record.current
         if attempt is not None and (attempt.seen_at is not None or attempt.slurm_job is not None):
-            return  # the next look says what became of it
+            return after  # the next look says what became of it
         others = self.queue.others(record.name, None)
         if others:
             self.turn.decision.waiting[record.name] = (
                 f"waits until its job {others[0].id} of Slurm is gone ({others[0].state})"
             )
-            return
+            return after
         if attempt is None:
-            enter(record, order, int(run["accelerators"]), str(run["accelerator_type"]), self.turn.now)
+            enter(record, order, place.accelerators, place.accelerator_type, self.turn.now)
             self.save()
-        self._hand_over(record, order, begins_at)
+        self._hand_over(record, order, place.begins_at, after + NICE_STEP)
+        return after + NICE_STEP
 
-    def _hand_over(self, record: Record, order: Order, begins_at: float) -> None:
+    @staticmethod
+    def _fits_no_more(record: Record, place: Place) -> bool:
+        """It waits for something else than what is there for it now."""
+        attempt = record.current
+        return attempt is not None and (len(attempt.accelerators), attempt.accelerator_type) != (
+            place.accelerators,
+            place.accelerator_type,
+        )
+
+    def _withdraw(self, record: Record, job: QueuedJob) -> QueuedJob | None:
+        """Take it out of the queue unless it has begun just now, and say what is in the queue then."""
+        self.turn.decision.lines.append(f"{record.name} no longer waits as job {job.id} of Slurm")
+        if self.dry:
+            record.current = None
+            return None
+        self.cluster.tell(["scancel", "--state=PENDING", str(job.id)])
+        self.queue = self.cluster.queue()
+        left = self.queue.of(record.name, record.current) if record.current else None
+        if left is not None and (left.active or left.started_at is not None):
+            return left
+        record.current = None
+        self.save()
+        return None
+
+    def _hand_over(self, record: Record, order: Order, begins_at: float, nice: int) -> None:
         attempt = record.current
         if attempt is None:
             return
@@ -269,6 +321,7 @@ class _Acting:
         words, script = slurm.submission(
             order, attempt, user=user, account=owner.account, work=work, begins_at=begins_at,
             hours=hours * self.cluster.time_factor + order.grace_seconds / 3600, now=self.turn.now,
+            nice=nice, not_on=self._other_nodes(attempt.accelerator_type),
             after_loss=bool(record.ended) and record.ended[-1]["end"] == LOST,
         )  # fmt: skip
         count = len(attempt.accelerators)
@@ -299,13 +352,21 @@ class _Acting:
             record.current, record.attempts = None, record.attempts - 1
             lines.append(f"{record.name} was not taken: {error.what}")
 
-    def _move(self, name: str, job: QueuedJob, begins_at: float) -> None:
-        """A pending job follows the schedule."""
-        if not job.pending:
-            return
+    def _other_nodes(self, kind: str) -> list[str]:
+        """Nodes with another type of accelerator, on which it would take another time."""
+        return sorted(self.cluster.node(host.name) for host in self.given.hosts if host.accelerator_type != kind)
+
+    def _move(self, name: str, job: QueuedJob, begins_at: float, after: int) -> int:
+        """A pending job follows the order, and when it may begin. Returns how far back it stands."""
+        changes = []
         if abs(max(begins_at, self.turn.now) - max(job.begins_at, self.turn.now)) > BEGIN_TOLERANCE_SECONDS:
             self.turn.decision.lines.append(f"{name} begins at another time")
-            if not self.dry:
-                moment = slurm.local_moment(begins_at) if begins_at else "now"
-                # It may have begun just now.
-                self.cluster.tell(["scontrol", "update", f"JobId={job.id}", f"StartTime={moment}"])
+            changes.append(f"StartTime={slurm.local_moment(begins_at) if begins_at else 'now'}")
+        nice = job.nice if job.nice > after else after + NICE_STEP
+        if nice != job.nice:
+            self.turn.decision.lines.append(f"{name} waits behind others now")
+            changes.append(f"Nice={nice}")
+        if changes and not self.dry:
+            # It may have begun just now.
+            self.cluster.tell(["scontrol", "update", f"JobId={job.id}", *changes])
+        return nice

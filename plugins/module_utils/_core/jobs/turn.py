@@ -61,7 +61,7 @@ LEAST_SHARE_LEFT = 0.01
 
 @dataclass
 class Turn:
-    """What came of it."""
+    """What came of it. ``runs_on``: hosts by job, where somebody else chose them; jobs that are not in it wait."""
 
     state: State
     orders: Mapping[str, Order]
@@ -70,6 +70,7 @@ class Turn:
     decision: Decision
     changed: bool
     now: float
+    runs_on: Mapping[str, str] | None = None
 
     def lines(self, silent: Sequence[str]) -> list[str]:
         return lines_of(self.state, self.refused, self.changes, self.decision, silent, self.now)
@@ -206,14 +207,14 @@ def to_schedule(turn: Turn, seen: Seen) -> list[dict[str, Any]]:
         record = turn.state.jobs[name]
         if record.over or order.canceled or (record.current and record.current.host in silent):
             continue
-        records.append(_schedulable(order.job, record, order, turn.now))
+        records.append(_schedulable(order.job, record, order, turn))
     return records
 
 
-def _schedulable(job: Job, record: Record, order: Order, now: float) -> dict[str, Any]:
+def _schedulable(job: Job, record: Record, order: Order, turn: Turn) -> dict[str, Any]:
     sizes = set(job.sizes)
     powers = sizes != set(range(job.least, job.most + 1))
-    left = max(LEAST_SHARE_LEFT, left_share(record, order, now))
+    left = max(LEAST_SHARE_LEFT, left_share(record, order, turn.now))
     found: dict[str, Any] = {
         "name": job.name,
         "work_accelerator_hours": job.work,
@@ -230,13 +231,14 @@ def _schedulable(job: Job, record: Record, order: Order, now: float) -> dict[str
         found["deadline"] = format_moment(job.deadline)
     if job.speeds:
         found["accelerator_types"] = dict(job.speeds)
-    if record.current is not None:
-        held = record.current
+    held = record.current
+    host = None if held is None else held.host if turn.runs_on is None else turn.runs_on.get(record.name)
+    if held is not None and host is not None:
         found["state"] = "running"
         found["running_on"] = {
             "accelerator_type": held.accelerator_type,
             "accelerators": len(held.accelerators),
-            "host": held.host,
+            "host": host,
         }
     return found
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from job_world import START, World, _moment, maker
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.filling import SPREADS, _chance, _is_safe
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.filling import SPREADS, _is_safe, chance
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.moves import Moves
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import parse_orders
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, Record, State
@@ -78,7 +78,7 @@ def test_those_that_can_still_be_on_time_are_filled_in_first_then_the_heaviest()
     hosts = [Host("h0", accelerator_type="l40s-48gb", accelerator_count=4)]
     state = State(jobs={name: Record(name, "x") for name in orders})
     turn = Moves(state, Situation(orders, hosts, [], [], {}, now=START))
-    assert sorted(orders, key=lambda name: _chance(turn, name)) == ["soon", "heavy", "light", "missed"]
+    assert sorted(orders, key=lambda name: chance(turn, name)) == ["soon", "heavy", "light", "missed"]
 
 
 def test_a_job_that_starts_takes_what_is_free_beside_it(make: Any) -> None:
@@ -121,3 +121,13 @@ def test_nothing_is_interrupted_for_more_that_came_back_from_it_with_no_more() -
     assert not _is_safe(Record("a", "x", share=0.2, ended=[last]), attempt)
     assert _is_safe(Record("a", "x", share=0.2, ended=[{**last, "accelerators": [0]}]), attempt)
     assert not _is_safe(Record("a", "x", share=0.1), attempt)
+
+
+def test_nothing_fills_a_gap_before_its_release(make: Any) -> None:
+    release = START + 600
+    world = make({"later": {"release": _moment(release)}}, hosts=1)
+    world.turn()
+    assert world.running_now() == {}
+    world.pass_time(600)
+    world.turn()
+    assert world.running_now() == {"later": ["h0"]}

@@ -113,7 +113,7 @@ EXAMPLES = r"""
 - name: Schedule
   modelops.datacenter.job_schedule:
     jobs: "{{ looked.schedulable }}"
-    hosts: "{{ groups['all'] | modelops.datacenter.fleet_records(hostvars) }}"
+    hosts: "{{ looked.hosts }}"
     plan: plan.json
   register: scheduled
   delegate_to: localhost
@@ -148,6 +148,13 @@ accounts:
   elements: str
 schedulable:
   description: Jobs with what is left of them, for O(modelops.datacenter.job_schedule#module:jobs).
+  returned: success
+  type: list
+  elements: dict
+hosts:
+  description: >-
+    The hosts as jobs may use them, for O(modelops.datacenter.job_schedule#module:hosts). Those that serve are draining,
+    since they are reserved whole, and so are nodes that are down; the others are without what jobs of others hold.
   returned: success
   type: list
   elements: dict
@@ -215,6 +222,7 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
     turn = slurm_turn(params["state"], given, cluster, now=clock.now(), dry=check_mode)
     return {
         **turn.report(given.seen, []),
+        "hosts": [host.as_record() for host in turn.stock],
         "stopped": any(one.current and one.current.stopping for one in turn.state.jobs.values()),
     }
 

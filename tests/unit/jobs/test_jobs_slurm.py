@@ -41,6 +41,10 @@ def attempt(number: int = 3, **fields: Any) -> Attempt:
     return Attempt(number, slurm.HOST, [0, 1], "h100-80gb", 1795767000.0, 0.0, **fields)
 
 
+def answers(queue: str) -> Any:
+    return lambda words, **_options: (0, queue if "squeue" in words else "n1  idle  gpu:4  gpu:0")
+
+
 def only(**fields: Any) -> Any:
     """RUNNING with other fields, as it is read."""
     (job,) = slurm_queue.parse_queue(said({**RUNNING, **fields})).jobs
@@ -214,7 +218,7 @@ def test_a_month_later_a_job_that_is_asked_for_no_more_is_forgotten(tmp_path: Pa
     orders = parse_orders({"kept": {"work_accelerator_hours": 1, "command": ["true"]}})
     host = Host("n1", accelerator_type="h100-80gb", accelerator_count=4)
     given = Given(orders=orders, hosts=[host], planned=[], running=[], seen={})
-    cluster = Cluster(str(tmp_path), run=lambda *_words, **_options: (0, said()))
+    cluster = Cluster(str(tmp_path), run=answers(said()))
     slurm_turn(path, given, cluster, now=month)
     assert sorted(read_state(path).jobs) == ["kept", "old"]
     slurm_turn(path, given, cluster, now=month + 2)
@@ -229,7 +233,7 @@ def test_a_job_that_writes_is_not_stalled_however_long_it_runs(tmp_path: Path) -
     write_state(path, State(jobs={"a": Record("a", "x", phase="running", attempts=3, current=attempt())}))
     host = Host("n1", accelerator_type="h100-80gb", accelerator_count=4)
     given = Given(orders=orders, hosts=[host], planned=[], running=[], seen={})
-    cluster = Cluster(str(tmp_path / "work"), run=lambda *_words, **_options: (0, said(RUNNING)))
+    cluster = Cluster(str(tmp_path / "work"), run=answers(said(RUNNING)))
     work = tmp_path / "work" / "a"
     work.mkdir(parents=True)
     log = work / "output.log"

@@ -93,6 +93,18 @@ def test_accelerators_that_jobs_of_others_hold_are_not_counted_on(site: Site) ->
     assert site.slurm.waiting() == [("a", 1)]
 
 
+def test_the_schedule_is_told_what_jobs_may_use(site: Site) -> None:
+    site.kinds["n3"] = KIND
+    site.slurm.nodes["n3"] = "down"
+    site.slurm.add(name="somebody", job_state="RUNNING", nodes="n2", start_time=NOW, tres_req_str="gres/gpu=3")
+    site.jobs, site.scheduled = {"a": exactly(1)}, {"a": 1}
+    site.planned = [Replica("n1", 0, "chat", "1", 8100, (0,))]
+    site.turn()
+    site.slurm.start(site.now)
+    stock = {host.name: (host.state, host.accelerator_count) for host in site.turn(schedule=None).stock}
+    assert stock == {"n1": ("draining", 4), "n2": ("active", 1), "n3": ("draining", 4)}
+
+
 def test_a_pending_job_is_resized_to_what_is_free_now(site: Site) -> None:
     site.slurm.nodes["n2"] = "down"
     holder = site.slurm.add(

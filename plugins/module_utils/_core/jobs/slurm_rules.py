@@ -17,12 +17,13 @@ whose does not matter to Slurm, so the picture makes that up. From what they dec
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.clock import parse_moment
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host, Replica
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.decide import weigh
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.filling import chance
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.given import Given
@@ -96,35 +97,49 @@ def _clear(state: State, orders: Mapping[str, Order], view: View, chosen: Chosen
             chosen.conflicts.append(f"{name} may not be interrupted and goes on, though {why}")
 
 
+def stock_for_jobs(state: State, hosts: Sequence[Host], view: View) -> list[Host]:
+    """The stock as jobs may use it: hosts without what jobs of others hold; where none may run, as draining."""
+    ours: Counter[str] = Counter()
+    for record in state.jobs.values():
+        job = view.running(record)
+        if job is not None:
+            ours[view.host_of(job)] += _count(job, record)
+    found = []
+    for host in hosts:
+        node = view.nodes.get(host.name, NO_NODE)
+        others = max(0, node.used - ours[host.name])
+        if node.up and host.name not in view.closed:
+            found.append(replace(host, accelerator_count=max(0, node.accelerators - others), reachable=True))
+        else:
+            found.append(replace(host, state="draining" if host.state == "active" else host.state))
+    return found
+
+
+def _count(job: QueuedJob, record: Record) -> int:
+    return job.accelerators or (len(record.current.accelerators) if record.current else 0)
+
+
 def _picture(
     state: State, orders: Mapping[str, Order], given: Given, view: View, now: float
 ) -> tuple[State, Situation]:
-    hosts = [
-        replace(host, accelerator_count=node.accelerators, state="active", reachable=True)
-        for host in given.hosts
-        for node in [view.nodes.get(host.name, NO_NODE)]
-        if node.up and host.name not in view.closed
-    ]
-    picture, held = State(), {host.name: 0 for host in hosts}
+    hosts = [host for host in stock_for_jobs(state, given.hosts, view) if host.state == "active"]
+    picture, left = State(), {host.name: host.accelerator_count for host in hosts}
     for name, record in sorted(state.jobs.items()):
         job, order = view.running(record), orders.get(name)
         if job is not None and record.current is not None:
-            host = view.host_of(job)
-            count, top = job.accelerators or len(record.current.accelerators), held.get(host, 0)
-            held[host] = top + count
-            first = view.nodes.get(host, NO_NODE).accelerators - top - count
+            host, count = view.host_of(job), _count(job, record)
+            left[host] = left.get(host, 0) - count
             own = replace(
                 record.current,
                 host=host,
-                accelerators=list(range(first, first + count)),
+                accelerators=list(range(left[host], left[host] + count)),
                 started_at=job.started_at or record.current.entered_at,
             )
             picture.jobs[name] = replace(record, current=own)
         elif order is not None and not record.over and not order.canceled and _waits(record, view.queue):
             picture.jobs[name] = replace(record, current=None)
-    others = [_others(host, view.nodes[host.name].used - held[host.name]) for host in hosts]
     situation = Situation(
-        orders=orders, hosts=hosts, planned=(), running=others, wishes=wishes_of(given.schedule or {}), now=now,
+        orders=orders, hosts=hosts, planned=(), running=(), wishes=wishes_of(given.schedule or {}), now=now,
         settle_seconds=given.settle_seconds, shared=True,
     )  # fmt: skip
     return picture, situation
@@ -139,11 +154,6 @@ def _waits(record: Record, queue: Queue) -> bool:
     if job is not None:
         return job.pending
     return attempt.seen_at is None and attempt.slurm_job is None
-
-
-def _others(host: Host, used: int) -> Replica:
-    """What jobs of others hold of a node; ours are the highest, theirs the lowest."""
-    return Replica(host.name, 0, "jobs of others", "", 0, tuple(range(max(0, used))))
 
 
 def _rank(turn: Moves, name: str) -> tuple[Any, ...]:

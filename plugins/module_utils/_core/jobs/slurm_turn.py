@@ -40,6 +40,7 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.slu
     Place,
     View,
     choose,
+    stock_for_jobs,
 )
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.turn import (
     Turn,
@@ -80,23 +81,18 @@ def _turn(path: str, given: Given, cluster: Cluster, now: float, dry: bool) -> T
     seen = {slurm.HOST: slurm.units_of(state, queue, progress, touched)}
     changes = observe(state, orders, seen, now=now, lease_margin_seconds=0.0, shared=True)
     changes.lines[:0] = lines
-    turn = Turn(
-        state, orders, refused, changes, Decision(), bool(changes.lines), now, _places(state, queue, given, cluster)
-    )
+    turn = Turn(state, orders, refused, changes, Decision(), bool(changes.lines), now)
     acting = _Acting(turn, given, cluster, queue, path, dry)
+    view = acting.view()
+    running = {name: view.running(record) for name, record in state.jobs.items()}
+    turn.runs_on = {name: view.host_of(job) for name, job in running.items() if job is not None}
+    turn.stock = stock_for_jobs(state, given.hosts, view)
     forget(state, given.orders, now)
     acting.save()
     if given.schedule is not None:
         acting.act()
         turn.changed = turn.changed or bool(turn.decision.lines)
     return turn
-
-
-def _places(state: State, queue: Queue, given: Given, cluster: Cluster) -> dict[str, str]:
-    """The hosts of jobs that run."""
-    hosts = {cluster.node(host.name): host.name for host in given.hosts}
-    jobs = {name: queue.of(name, record.current) for name, record in state.jobs.items() if record.current}
-    return {name: hosts[job.nodes] for name, job in jobs.items() if job and not job.pending and job.nodes in hosts}
 
 
 def take_up(state: State, orders: Mapping[str, Order], queue: Queue, kinds: Mapping[str, str], now: float) -> list[str]:
@@ -147,15 +143,16 @@ class _Acting:
         if not self.dry:
             keep(self.path, self.turn.state)
 
-    def act(self) -> None:
-        closed = self._closed()
-        self._reserve(sorted(self.cluster.node(host) for host in closed))
-        # What waited may have begun before the reservation was there.
-        self.queue = self.cluster.queue()
+    def view(self) -> View:
         nodes = self.cluster.look_at_nodes()
         known = {host.name: self.cluster.node(host.name) for host in self.given.hosts}
-        view = View(self.queue, {host: nodes[node] for host, node in known.items() if node in nodes}, closed)
-        chosen = choose(self.turn.state, self.turn.orders, self.given, view, self.turn.now)
+        return View(self.queue, {host: nodes[node] for host, node in known.items() if node in nodes}, self._closed())
+
+    def act(self) -> None:
+        self._reserve(sorted(self.cluster.node(host) for host in self._closed()))
+        # What waited may have begun before the reservation was there.
+        self.queue = self.cluster.queue()
+        chosen = choose(self.turn.state, self.turn.orders, self.given, self.view(), self.turn.now)
         self.turn.decision.conflicts += chosen.conflicts
         self._stop(chosen.stop)
         self._submit(chosen)

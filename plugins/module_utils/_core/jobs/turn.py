@@ -61,7 +61,11 @@ LEAST_SHARE_LEFT = 0.01
 
 @dataclass
 class Turn:
-    """What came of it. ``runs_on``: hosts by job, where somebody else chose them; jobs that are not in it wait."""
+    """What came of it.
+
+    ``runs_on``: hosts by job, where somebody else chose them; jobs that are not in it wait. ``stock``: what jobs may
+    use, where somebody else knows.
+    """
 
     state: State
     orders: Mapping[str, Order]
@@ -71,6 +75,7 @@ class Turn:
     changed: bool
     now: float
     runs_on: Mapping[str, str] | None = None
+    stock: Sequence[Host] = ()
 
     def lines(self, silent: Sequence[str]) -> list[str]:
         return lines_of(self.state, self.refused, self.changes, self.decision, silent, self.now)

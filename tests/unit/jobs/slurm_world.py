@@ -94,8 +94,11 @@ class Slurm:
         job = self.jobs[int(words[-1])]
         if job["job_state"] not in ("PENDING", "RUNNING"):
             return 1, ""
-        if "--state=PENDING" not in words or job["job_state"] == "PENDING":
-            job["job_state"] = "CANCELLED" if job["job_state"] == "PENDING" else "COMPLETING"
+        if job["job_state"] == "PENDING":
+            # What never ran has a start, that of its end.
+            job.update(job_state="CANCELLED", start_time=NOW, end_time=NOW)
+        elif "--state=PENDING" not in words:
+            job["job_state"] = "COMPLETING"
         return 0, ""
 
     def scontrol(self, words: list[str]) -> tuple[int, str]:

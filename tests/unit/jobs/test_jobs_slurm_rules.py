@@ -121,6 +121,16 @@ def test_a_pending_job_is_resized_to_what_is_free_now(site: Site) -> None:
     assert not site.turn().changed
 
 
+def test_what_waits_in_the_queue_is_not_said_to_run(site: Site) -> None:
+    site.slurm.nodes["n2"] = "down"
+    site.jobs = {"runs": exactly(4, weight=2), "waits": exactly(4)}
+    site.turn()
+    site.slurm.start(site.now)
+    site.turn()
+    assert site.turn().report({"slurm": {}}, [])["summary"] == "1 running, 1 waiting"
+    assert site.record_of("waits").phase == "waiting"
+
+
 def test_one_that_begins_while_it_is_taken_out_of_the_queue_goes_on(site: Site) -> None:
     site.slurm.nodes["n2"] = "down"
     holder = site.slurm.add(

@@ -186,7 +186,7 @@ def _note_running(record: Record, order: Order | None, unit: Unit, now: float) -
     attempt = record.current
     if attempt is None:
         return
-    record.phase = RUNNING
+    record.phase = WAITING if attempt.queued else RUNNING
     attempt.seen_at = now
     if unit.progress is not None:
         record.share = _clamped(unit.progress)

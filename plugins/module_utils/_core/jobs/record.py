@@ -56,6 +56,11 @@ class Attempt:
     stalled: bool = False
     slurm_job: int | None = None
 
+    @property
+    def queued(self) -> bool:
+        """It waits in Slurm's queue."""
+        return self.slurm_job is not None and self.started_at is None
+
 
 @dataclass
 class Record:

@@ -302,7 +302,7 @@ class _Acting:
         self.cluster.tell(["scancel", "--state=PENDING", str(job.id)])
         self.queue = self.cluster.queue()
         left = self.queue.of(record.name, record.current) if record.current else None
-        if left is not None and (left.active or left.started_at is not None):
+        if left is not None and (left.active or left.nodes):  # Slurm gives a start to what it removed, but no node
             return left
         record.current = None
         self.save()

@@ -66,7 +66,7 @@ def counts(state: State) -> dict[str, int]:
     """Jobs by phase, and how many of those that are not over will be late or show no life."""
     found = {"waiting": 0, "running": 0, DONE: 0, FAILED: 0, CANCELED: 0, "late": 0, "stalled": 0}
     for record in state.jobs.values():
-        found["running" if record.current else record.phase] += 1
+        found["running" if record.current and not record.current.queued else record.phase] += 1
         found["late"] += bool(record.late and not record.over)
         found["stalled"] += bool(record.current and record.current.stalled)
     return found

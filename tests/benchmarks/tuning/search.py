@@ -109,6 +109,14 @@ def idle(trials: Sequence[Trial], name: str, finalist: Trial) -> dict[str, Any]:
     }
 
 
+def limits_near(
+    measure: Measure, params: Mapping[str, Any], names: Sequence[str], room: float = 1.25
+) -> dict[str, float]:
+    """Limits that what is in use keeps with some room: this machine's, whatever its speed."""
+    found = measure(params)
+    return {name: round(room * found[name], 3) for name in names}
+
+
 def in_turn(searches: Sequence[Search], measure: Measure, clock: Callable[[], float] = time.monotonic) -> None:
     """All searches to their ends; the one that has spent less goes next."""
     while going := [one for one in searches if not one.finished]:

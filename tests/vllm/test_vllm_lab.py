@@ -80,7 +80,7 @@ class Scenario:
         self.rig.up(2, "--gateway")
         share = self.rig.share
         subprocess.run(
-            [str(VENV / "bin/python"), str(Path(__file__).parent / "tiny_llama.py"), str(share / "tiny.tar")],
+            [str(VENV / "bin/python"), str(Path(__file__).parent / "random_model.py"), str(share / "tiny.tar")],
             check=True,
         )
         self.engine = {"name": "vllm", "version": VERSION, "requirements": str(wheelhouse(share))}

@@ -74,7 +74,7 @@ class Scenario:
 
     def __init__(self, root: Path) -> None:
         self.archive = root / "tiny.tar"
-        subprocess.run([str(VLLM), str(Path(__file__).parent / "tiny_llama.py"), str(self.archive)], check=True)
+        subprocess.run([str(VLLM), str(Path(__file__).parent / "random_model.py"), str(self.archive)], check=True)
         self.fleet = Fleet(root, Path("/tmp") / f"mo-vllm-{os.getpid()}")
         self.fleet.run_dir.mkdir()
         self.running: list[Replica] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -26,7 +27,8 @@ class Slow(BaseHTTPRequestHandler):
     """One request at a time: a first token after FIRST seconds, the others BETWEEN apart."""
 
     protocol_version = "HTTP/1.1"
-    turn = threading.Lock()
+    turn: AbstractContextManager[Any] = threading.Lock()
+    first = FIRST
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -39,7 +41,7 @@ class Slow(BaseHTTPRequestHandler):
         self.end_headers()
         with self.turn:
             for number in range(TOKENS):
-                time.sleep(BETWEEN if number else FIRST)
+                time.sleep(BETWEEN if number else self.first)
                 self.wfile.write(b'data: {"choices": [{"text": "x"}]}\n\n')
                 self.wfile.flush()
             self.wfile.write(b"data: [DONE]\n\n")
@@ -48,9 +50,16 @@ class Slow(BaseHTTPRequestHandler):
         pass
 
 
+class Batch(Slow):
+    """All requests at once, 0.9 s each: the answers of clients in a loop come together."""
+
+    turn = nullcontext()
+    first = 0.84
+
+
 @pytest.fixture
-def url() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), getattr(request, "param", Slow))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -93,6 +102,15 @@ def test_clients_in_a_loop_wait_for_their_answers(url: str) -> None:
     found = measure_load(target(url), Load(seconds=3, at_once=3))
     assert found["requests_per_second"] == pytest.approx(1 / (FIRST + 3 * BETWEEN), rel=0.35)
     assert found["ttft_seconds"] > 2 * FIRST
+
+
+@pytest.mark.parametrize("url", [Batch], indirect=True)
+@pytest.mark.parametrize("seconds", [1.5, 1.7, 2.2])
+def test_answers_that_come_together_do_not_make_the_rate_jump(url: str, seconds: float) -> None:
+    """Wherever the measurement ends between two batches; counting answers says 3.3, 2.9 or 4.5 a second."""
+    found = measure_load(target(url), Load(seconds=seconds, at_once=4))
+    assert found["requests_per_second"] == pytest.approx(4 / 0.9, rel=0.1)
+    assert found["output_tokens_per_second"] == pytest.approx(TOKENS * 4 / 0.9, rel=0.1)
 
 
 def test_a_sweep_finds_what_such_a_server_sustains(url: str) -> None:

@@ -133,23 +133,33 @@ class Sender:
         answers += [Sample(0, False) for _unsent in due[len(answers) :]]
         return [answer for moment, answer in zip(due, answers) if moment >= settle_seconds]
 
-    def closed(self, at_once: int, seconds: float, settle_seconds: float = 0.0) -> tuple[list[Sample], float]:
-        """``at_once`` clients that each send the next request when the last is answered, and the seconds over
-        which the returned ones were answered; those answered before ``settle_seconds`` are left out."""
+    def closed(
+        self, at_once: int, seconds: float, settle_seconds: float = 0.0
+    ) -> tuple[list[tuple[float, Sample]], float]:
+        """``at_once`` clients that each send the next request when the last is answered.
+
+        Returns:
+            What became of each request that was under way between ``settle_seconds`` and ``seconds``, with the share
+            of its time that lies there, and that many seconds. An answer that is counted where it ends comes with all
+            others of its batch or with none: the sum of shares does not jump so.
+        """
         began = time.monotonic()
 
-        def client() -> list[tuple[float, Sample]]:
+        def client() -> list[tuple[float, float, Sample]]:
             found = []
-            while time.monotonic() - began < seconds:
+            while (sent := time.monotonic() - began) < seconds:
                 sample = self._send(self._next(), time.monotonic())
-                found.append((time.monotonic() - began, sample))
+                found.append((sent, time.monotonic() - began, sample))
                 if sample.status == 0:
                     time.sleep(0.2)
             return found
 
         futures = [self._pool.submit(client) for _client in range(at_once)]
-        answers = [one for future in futures for one in future.result()]
-        kept = [sample for moment, sample in answers if settle_seconds <= moment <= seconds]
+        kept = []
+        for sent, ended, sample in (one for future in futures for one in future.result()):
+            inside = min(ended, seconds) - max(sent, settle_seconds)
+            if inside > 0:
+                kept.append((inside / (ended - sent), sample))
         return kept, seconds - settle_seconds
 
     def _next(self) -> int:

@@ -37,21 +37,23 @@ def measure_load(target: Target, load: Load) -> dict[str, float]:
     try:
         sender.alone(1)
         if load.rate:
-            samples, seconds = sender.level(load.rate, load.seconds, load.seed, settle), load.seconds - settle
+            samples = sender.level(load.rate, load.seconds, load.seed, settle)
+            shares, seconds = [(1.0, one) for one in samples], load.seconds - settle
         else:
-            samples, seconds = sender.closed(load.at_once, load.seconds, settle)
+            shares, seconds = sender.closed(load.at_once, load.seconds, settle)
     finally:
         sender.close()
-    answered = [one for one in samples if one.status == 200 and one.complete]
-    if len(answered) < max(1.0, 0.99 * len(samples)):
+    whole = [(share, one) for share, one in shares if one.status == 200 and one.complete]
+    answered = [one for _share, one in whole]
+    if len(answered) < max(1.0, 0.99 * len(shares)):
         raise SourceUnavailableError(
-            f"{len(samples) - len(answered)} of {len(samples)} requests were not answered",
+            f"{len(shares) - len(answered)} of {len(shares)} requests were not answered",
             where=target.url,
             remedy="Look into the server's log",
         )
     return {
-        "requests_per_second": round(len(answered) / seconds, 4),
-        "output_tokens_per_second": round(sum(one.tokens for one in answered) / seconds, 3),
+        "requests_per_second": round(sum(share for share, _one in whole) / seconds, 4),
+        "output_tokens_per_second": round(sum(share * one.tokens for share, one in whole) / seconds, 3),
         "ttft_seconds": round(quantile_of([one.ttft for one in answered], load.quantile), 5),
         "latency_seconds": round(quantile_of([one.latency for one in answered], load.quantile), 5),
         "inter_token_seconds": round(quantile_of([one.inter_token for one in answered], load.quantile), 6),

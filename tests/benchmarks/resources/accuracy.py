@@ -5,9 +5,10 @@
 
     tests/benchmarks/resources/accuracy.py          # table on the screen, figures into accuracy.json
 
-Four comparisons: parameters of published models, bytes of cache a token, memory that vLLM reported
-on an H100 (published.json holds the figures and where they come from), and what a real llama.cpp
-reports here when it loads models of random weights.
+Five comparisons: parameters of published models, bytes of cache a token, memory that vLLM reported
+on an H100 (published.json holds the figures and where they come from), and what a real llama.cpp and a real
+vLLM on CPU hold here when they load models of random weights. Without what `make test-vllm` installs, the
+last one is left as it was.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources import engine_memory, kv_cache
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.precision import bytes_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.source import Described, describe
 
 HERE = Path(__file__).resolve().parent
@@ -47,6 +49,38 @@ SHAPES = {
     "medium": (512, 2048, 8, 4, 8),
     "wide": (1024, 2816, 16, 4, 4),
 }
+VLLM = ROOT / ".cache/vllm/venv/bin/python"
+# Fields of config.json where they differ from the small Llama of tests/vllm/random_model.py.
+BROAD = {
+    "hidden_size": 1024,
+    "intermediate_size": 2816,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 4096,
+}
+VLLM_SHAPES: dict[str, dict[str, Any]] = {
+    "grouped-query": BROAD,
+    "multi-head": {**BROAD, "num_key_value_heads": 16},
+    "biases": {**BROAD, "model_type": "qwen2", "num_key_value_heads": 2},
+    "float16": {**BROAD, "dtype": "float16"},
+    "float32": {**BROAD, "dtype": "float32"},
+    "window in each layer": {**BROAD, "model_type": "mistral", "sliding_window": 512},
+    "window in most layers": {**BROAD, "model_type": "gemma3_text", "head_dim": 64, "sliding_window": 512},
+    "experts": {**BROAD, "model_type": "mixtral", "intermediate_size": 512, "num_local_experts": 8},
+    "latent": {
+        **BROAD,
+        "model_type": "deepseek_v2",
+        "num_key_value_heads": 16,
+        "q_lora_rank": None,
+        "kv_lora_rank": 512,
+        "qk_rope_head_dim": 64,
+        "qk_nope_head_dim": 128,
+        "v_head_dim": 128,
+        "first_k_dense_replace": 6,
+    },
+}
+VLLM_CONTEXT, VLLM_CACHE_MIB = 2048, 512
 SITUATIONS = ((2048, 4, 512), (8192, 8, 512), (4096, 1, 128))
 
 
@@ -183,14 +217,44 @@ def llama_cpp(directory: Path) -> list[dict[str, Any]]:
     return found
 
 
+def vllm_cpu(directory: Path) -> list[dict[str, Any]]:
+    found = []
+    arguments = {"max_model_len": VLLM_CONTEXT, "kv_cache_memory_bytes": int(VLLM_CACHE_MIB * MIB)}
+    for name, fields in VLLM_SHAPES.items():
+        folder = directory / name.replace(" ", "-")
+        writer = [str(VLLM), str(ROOT / "tests/vllm/random_model.py"), str(folder), json.dumps(fields)]
+        subprocess.run(writer, check=True, capture_output=True)
+        loader = [str(VLLM), str(HERE / "vllm_load.py"), str(folder), json.dumps(arguments)]
+        said = subprocess.run(loader, check=True, capture_output=True, text=True, timeout=600, cwd=directory)
+        found.append({"model": name, **compared(describe(str(folder)), json.loads(said.stdout.splitlines()[-1]))})
+    return found
+
+
+def compared(model: Described, told: dict[str, Any]) -> dict[str, Any]:
+    """The cache is compared by what one sequence as long as the context takes, which knows windows."""
+    arch = model.architecture
+    weights, value = model.weights("", "vllm").total, bytes_of(arch.precision)
+    rules = kv_cache.CacheRules(told["block_tokens"], told["step_tokens"])
+    sequence = kv_cache.sequence_bytes(arch, value, VLLM_CONTEXT, rules)
+    activation = engine_memory.peak_activation(arch, tokens=told["step_tokens"], sequences=told["sequences"])
+    return {
+        "told": told,
+        "weights_error": relative(weights, told["weights_bytes"]),
+        "cache_error": relative(sequence, told["cache_bytes"] / told["cache_concurrency"]),
+        "total_error": relative(weights + told["cache_bytes"] + activation, told["peak_bytes"]),
+    }
+
+
 def worst(rows: list[dict[str, Any]], key: str) -> float:
-    return max(abs(row[key]) for row in rows if key in row)
+    return max((abs(row[key]) for row in rows if key in row), default=0.0)
 
 
 def main() -> int:
     told = json.loads((HERE / "published.json").read_text(encoding="utf-8"))
+    stored = json.loads((HERE / "accuracy.json").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as directory:
         live = llama_cpp(Path(directory))
+        on_cpu = vllm_cpu(Path(directory)) if VLLM.exists() else stored.get("vllm_cpu", [])
     models = told["models"]
     result: dict[str, Any] = {
         "date": datetime.now(timezone.utc).date().isoformat(),
@@ -200,6 +264,7 @@ def main() -> int:
         "vllm": vllm(models, told["vllm"]),
         "vllm_activation": activations(models, told["activation"]),
         "llama_cpp": live,
+        "vllm_cpu": on_cpu,
     }
     result["worst"] = {
         "parameters": worst(result["parameters"], "error"),
@@ -210,8 +275,11 @@ def main() -> int:
         "llama_cpp_weights": worst(live, "weights_error"),
         "llama_cpp_cache": worst(live, "cache_error"),
         "llama_cpp_total": worst(live, "total_error"),
+        "vllm_cpu_weights": worst(on_cpu, "weights_error"),
+        "vllm_cpu_cache": worst(on_cpu, "cache_error"),
+        "vllm_cpu_total": worst(on_cpu, "total_error"),
     }
-    for kind in ("parameters", "cache", "vllm", "vllm_activation", "llama_cpp"):
+    for kind in ("parameters", "cache", "vllm", "vllm_activation", "llama_cpp", "vllm_cpu"):
         print(f"\n{kind}")
         for row in result[kind]:
             errors = "  ".join(

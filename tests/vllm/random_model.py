@@ -1,4 +1,4 @@
-"""A model of random weights and a tokenizer of its own. Usage: random_model.py DESTINATION [FIELDS].
+"""Models of random weights and a tokenizer of their own. Usage: random_model.py DESTINATION [FIELDS] [DESTINATION ...].
 
 DESTINATION is an archive for model_artifact (.tar) or a folder; FIELDS is JSON, fields of the model's
 ``config.json`` where they differ from a small Llama of two layers. Runs in the environment that has transformers.
@@ -47,8 +47,7 @@ def write(directory: str, fields: dict) -> None:
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>").save_pretrained(directory)
 
 
-def main() -> None:
-    destination, fields = Path(sys.argv[1]), json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+def make(destination: Path, fields: dict) -> None:
     if destination.suffix != ".tar":
         write(str(destination), fields)
         return
@@ -60,4 +59,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    words = [*sys.argv[1:], "{}"]
+    for place in range(0, len(words) - 1, 2):
+        make(Path(words[place]), json.loads(words[place + 1]))

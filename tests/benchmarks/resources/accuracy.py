@@ -14,11 +14,16 @@ last one is left as it was.
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -218,16 +223,57 @@ def llama_cpp(directory: Path) -> list[dict[str, Any]]:
 
 
 def vllm_cpu(directory: Path) -> list[dict[str, Any]]:
-    found = []
+    folders = {name: directory / name.replace(" ", "-") for name in VLLM_SHAPES}
+    words = [word for name, folder in folders.items() for word in (str(folder), json.dumps(VLLM_SHAPES[name]))]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    writer = [str(VLLM), str(ROOT / "tests/vllm/random_model.py"), *words]
+    subprocess.run(writer, check=True, capture_output=True, env=environment)
     arguments = {"max_model_len": VLLM_CONTEXT, "kv_cache_memory_bytes": int(VLLM_CACHE_MIB * MIB)}
-    for name, fields in VLLM_SHAPES.items():
-        folder = directory / name.replace(" ", "-")
-        writer = [str(VLLM), str(ROOT / "tests/vllm/random_model.py"), str(folder), json.dumps(fields)]
-        subprocess.run(writer, check=True, capture_output=True)
-        loader = [str(VLLM), str(HERE / "vllm_load.py"), str(folder), json.dumps(arguments)]
-        said = subprocess.run(loader, check=True, capture_output=True, text=True, timeout=600, cwd=directory)
-        found.append({"model": name, **compared(describe(str(folder)), json.loads(said.stdout.splitlines()[-1]))})
+    loader = [str(VLLM), "-P", str(HERE / "vllm_load.py"), json.dumps(arguments), *map(str, folders.values())]
+    said = subprocess.run(loader, check=True, capture_output=True, text=True, cwd=directory, env=environment).stdout
+    told = [json.loads(line) for line in said.splitlines() if line.startswith('{"folder"')]
+    found = []
+    for (name, folder), one in zip(folders.items(), told):
+        assert one.pop("folder") == str(folder)
+        found.append({"model": name, **(one if "failed" in one else compared(describe(str(folder)), one))})
     return found
+
+
+def vllm_processes(directory: Path) -> dict[str, Any]:
+    """What the processes of a real server take beside a small model and its cache: shares of what they share added up."""
+    folder, port = directory / "processes", 18997
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
+    subprocess.run([str(VLLM), str(ROOT / "tests/vllm/random_model.py"), str(folder)], check=True, capture_output=True)
+    words = [str(VLLM), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder), "--port", str(port)]
+    words += ["--enforce-eager", f"--kv-cache-memory-bytes={int(16 * MIB)}", "--host=127.0.0.1"]
+    with (directory / "server.log").open("wb") as log:
+        server = subprocess.Popen(words, env=environment, stdout=log, stderr=log, cwd=directory, start_new_session=True)
+    try:
+        body = json.dumps({"model": str(folder), "prompt": "Once", "max_tokens": 8}).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/v1/completions", body, {"Content-Type": "application/json"}
+        )
+        deadline = time.monotonic() + 300
+        while True:
+            try:
+                urllib.request.urlopen(request, timeout=60).close()
+                break
+            except OSError:
+                if server.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
+        shares = []
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError, ProcessLookupError):
+                if os.getsid(int(place.name)) == server.pid:
+                    text = (place / "smaps_rollup").read_text()
+                    shares.append(int(re.search(r"^Pss:\s+(\d+) kB", text, re.MULTILINE)[1]) * 1024)
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    held = describe(str(folder)).weights("", "vllm").total + 16 * MIB
+    told, estimated = (sum(shares) - held) / GIB, engine_memory.runtime_bytes("vllm", 1, on_cpu=True) / GIB
+    return {"processes": len(shares), "told_gib": round(told, 3), "error": relative(estimated, told)}
 
 
 def compared(model: Described, told: dict[str, Any]) -> dict[str, Any]:
@@ -255,6 +301,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         live = llama_cpp(Path(directory))
         on_cpu = vllm_cpu(Path(directory)) if VLLM.exists() else stored.get("vllm_cpu", [])
+        processes = vllm_processes(Path(directory)) if VLLM.exists() else stored.get("vllm_cpu_processes", {})
     models = told["models"]
     result: dict[str, Any] = {
         "date": datetime.now(timezone.utc).date().isoformat(),
@@ -265,6 +312,7 @@ def main() -> int:
         "vllm_activation": activations(models, told["activation"]),
         "llama_cpp": live,
         "vllm_cpu": on_cpu,
+        "vllm_cpu_processes": processes,
     }
     result["worst"] = {
         "parameters": worst(result["parameters"], "error"),

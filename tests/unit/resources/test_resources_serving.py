@@ -58,6 +58,21 @@ def test_on_a_host_without_accelerators_memory_is_asked_for() -> None:
     assert 15 < told["resources"]["memory_gib"] < 17
 
 
+def test_vllm_takes_the_same_steps_on_every_cpu_and_brings_its_processes() -> None:
+    """On CPU it computes 2048 tokens of 128 sequences a step, however much memory there is (vLLM 0.32, arg_utils.py)."""
+    hosts = [Host(str(size), accelerator_type=f"cpu-{size}", memory_gib=size) for size in (64, 512)]
+    told = estimate(model("Llama-3.1-8B"), Wish(context=4096), hosts)["types"]
+    small, large = (told[f"cpu-{size}"]["shapes"][0] for size in (64, 512))
+    assert small["activation_gib"] == large["activation_gib"]
+    asked = Wish(context=4096, step_tokens=2048, sequences=128)
+    assert (
+        small["activation_gib"]
+        == estimate(model("Llama-3.1-8B"), asked, hosts)["types"]["cpu-64"]["shapes"][0]["activation_gib"]
+    )
+    on_card = estimate(model("Llama-3.1-8B"), Wish(context=4096), [H100])["types"]["h100-80gb"]["shapes"][0]
+    assert on_card["runtime_gib"] < 0.2 < 1.0 < small["runtime_gib"]
+
+
 def test_heads_decide_how_many_can_share() -> None:
     assert shapes(model("Llama-3.1-8B").architecture, "vllm", 8) == [1, 2, 4, 8]
     odd = replace(model("Qwen2-7B").architecture, heads=28, kv_heads=4)

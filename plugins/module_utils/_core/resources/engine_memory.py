@@ -33,6 +33,8 @@ _SORTED_LOGIT_BYTES, _LOGIT_BYTES, _LEANER_FROM = 38.0, 15.0, (0, 12)
 _HIDDEN_BYTES = 2.4
 # What NCCL, cuBLAS and the driver take beside PyTorch, on one accelerator and on several.
 _RUNTIME_BYTES, _PARALLEL_RUNTIME_BYTES = 0.13 * GIB, 0.55 * GIB
+# Interpreters and libraries of vLLM's three processes on a host without accelerators, measured with 0.32.
+_PROCESSES_BYTES = 1.5 * GIB
 _LLAMA_MOST_SPARE = 4096.0
 
 
@@ -59,10 +61,12 @@ ENGINE_RULES: dict[str, EngineRules] = {
 }
 
 
-def default_step(engine: str, memory_bytes: float) -> tuple[int, int]:
-    """Tokens a step and sequences at once that the engine chooses on an accelerator of this size."""
+def default_step(engine: str, memory_bytes: float, *, on_cpu: bool = False) -> tuple[int, int]:
+    """Tokens a step and sequences at once that the engine chooses on an accelerator of this size, or without one."""
     if engine == "llama_cpp":
         return 512, 0
+    if engine == "vllm" and on_cpu:
+        return 2048, 128
     if engine == "sglang":
         tokens = next((t for limit, t in ((20, 2048), (60, 4096), (160, 8192)) if memory_bytes < limit * GIB), 16384)
         return tokens, 256
@@ -96,8 +100,10 @@ def llama_buffer(arch: Architecture, *, tokens: int, outputs: int, cells: int) -
     return max(layer, attention, output) + 2.0 * tokens * cells
 
 
-def runtime_bytes(engine: str, parallel: int) -> float:
-    """What libraries and driver take on each accelerator."""
+def runtime_bytes(engine: str, parallel: int, *, on_cpu: bool = False) -> float:
+    """What libraries and driver take on each accelerator; without one, what the engine's processes take."""
     if engine == "llama_cpp":
         return 0.0
+    if engine == "vllm" and on_cpu:
+        return _PROCESSES_BYTES
     return _PARALLEL_RUNTIME_BYTES if parallel > 1 else _RUNTIME_BYTES

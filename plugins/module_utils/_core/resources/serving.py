@@ -49,6 +49,7 @@ class Demand:
     sequences: int = 0
     share: float = 0.0
     version: tuple[int, ...] = ()
+    on_cpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Need:
 def need_on(arch: Architecture, weights: Weights, demand: Demand, memory_gib: float, parallel: int) -> Need:
     """What ``parallel`` accelerators of ``memory_gib`` each would hold."""
     rules = ENGINE_RULES[demand.engine]
-    tokens, sequences = default_step(demand.engine, memory_gib * GIB)
+    tokens, sequences = default_step(demand.engine, memory_gib * GIB, on_cpu=demand.on_cpu)
     tokens, sequences = demand.step_tokens or tokens, demand.sequences or sequences
     cache = CacheRules(rules.block, tokens)
     if rules.splits_heads:
@@ -100,7 +101,7 @@ def need_on(arch: Architecture, weights: Weights, demand: Demand, memory_gib: fl
         version = demand.version
         return peak_activation(arch, tokens=tokens, sequences=sequences, parallel=parallel, version=version)
 
-    runtime = runtime_bytes(demand.engine, parallel)
+    runtime = runtime_bytes(demand.engine, parallel, on_cpu=demand.on_cpu)
     room = memory_gib * GIB * (demand.share or rules.share) - rules.reserve
     return Need(
         accelerators=parallel,
@@ -153,7 +154,7 @@ def fits_by_type(
     found: dict[str, dict[str, Any]] = {}
     for kind, (count, memory) in sorted(_stock(hosts).items()):
         on_cpu = count == 0
-        rules = replace(demand, share=demand.share or CPU_SHARE) if on_cpu else demand
+        rules = replace(demand, share=demand.share or CPU_SHARE, on_cpu=True) if on_cpu else demand
         tried = [
             need_on(arch, weights, rules, memory, parallel) for parallel in shapes(arch, demand.engine, max(1, count))
         ]

@@ -5,7 +5,7 @@
 
 Runs in vLLM's environment, engine and worker in one process, since vLLM logs weights rounded to 10 MiB, on CPU not
 at all; one process a model, forked from one that has imported vLLM. Weights are counted before they are packed for the
-CPU's kernels, which keeps the head twice. The memory is the process's, at its peak over a step as wide as may be, less
+CPU's kernels, which keeps the head twice. The memory is the process's, at its peak over one step, less
 what it was before the engine was made.
 """
 
@@ -22,6 +22,7 @@ import vllm.v1.engine.core
 import vllm.v1.worker.cpu_worker  # noqa: F401
 from vllm import LLM, SamplingParams
 from vllm.model_executor.model_loader import base_loader
+from vllm.model_executor.models import registry
 
 
 def held(what: str) -> int:
@@ -46,11 +47,9 @@ def loaded(folder: str, arguments: dict) -> dict:
     Path("/proc/self/clear_refs").write_text("5")
     config = llm.llm_engine.vllm_config
     runner = llm.llm_engine.engine_core.engine_core.model_executor.driver_worker.worker.model_runner
-    length, step = config.model_config.max_model_len, config.scheduler_config.max_num_batched_tokens
-    wide = [
-        {"prompt_token_ids": [2 + (place + one) % 200 for place in range(length - 2)]} for one in range(step // length)
-    ]
-    llm.generate(wide, SamplingParams(max_tokens=2, temperature=0, ignore_eos=True), use_tqdm=False)
+    step = config.scheduler_config.max_num_batched_tokens
+    wide = {"prompt_token_ids": [2 + place % 200 for place in range(step)]}
+    llm.generate([wide], SamplingParams(max_tokens=2, temperature=0, ignore_eos=True), use_tqdm=False)
     return {
         "weights_bytes": weights[0],
         "cache_bytes": {one.size for one in runner.kv_cache_config.kv_cache_tensors}.pop(),
@@ -66,6 +65,8 @@ def loaded(folder: str, arguments: dict) -> dict:
 
 
 if __name__ == "__main__":
+    # Classes of models are looked at in a process of their own, which would import everything once more.
+    registry._run_in_subprocess = lambda look: look()
     for folder in sys.argv[2:]:
         if os.fork() == 0:
             try:

@@ -34,7 +34,7 @@ _HIDDEN_BYTES = 2.4
 # What NCCL, cuBLAS and the driver take beside PyTorch, on one accelerator and on several.
 _RUNTIME_BYTES, _PARALLEL_RUNTIME_BYTES = 0.13 * GIB, 0.55 * GIB
 # Interpreters and libraries of vLLM's three processes on a host without accelerators, measured with 0.32.
-_PROCESSES_BYTES = 1.5 * GIB
+_PROCESSES_BYTES = 1.35 * GIB
 _LLAMA_MOST_SPARE = 4096.0
 
 

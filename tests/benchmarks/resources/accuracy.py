@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources import engine_memory, kv_cache
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.estimate import chosen_precision
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.precision import bytes_of
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.source import Described, describe
 
@@ -285,8 +286,9 @@ def vllm_processes(directory: Path) -> dict[str, Any]:
 def compared(model: Described, told: dict[str, Any]) -> dict[str, Any]:
     """The cache is compared by what one sequence as long as the context takes, which knows windows."""
     arch = model.architecture
-    weights, value = model.weights("", "vllm").total, bytes_of(arch.precision)
-    rules = kv_cache.CacheRules(told["block_tokens"], told["step_tokens"])
+    precision = chosen_precision("vllm", arch)
+    weights, value = model.weights(precision, "vllm").total, bytes_of(precision or arch.precision)
+    rules = kv_cache.CacheRules(told["block_tokens"], told["step_tokens"], straddled=True)
     sequence = kv_cache.sequence_bytes(arch, value, VLLM_CONTEXT, rules)
     activation = engine_memory.peak_activation(arch, tokens=told["step_tokens"], sequences=told["sequences"])
     return {

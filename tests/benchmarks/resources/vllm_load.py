@@ -48,7 +48,7 @@ def loaded(folder: str, arguments: dict) -> dict:
     config = llm.llm_engine.vllm_config
     runner = llm.llm_engine.engine_core.engine_core.model_executor.driver_worker.worker.model_runner
     step = config.scheduler_config.max_num_batched_tokens
-    wide = {"prompt_token_ids": [2 + place % 200 for place in range(step)]}
+    wide = {"prompt_token_ids": [2 + place % 200 for place in range(min(step, 32))]}
     llm.generate([wide], SamplingParams(max_tokens=2, temperature=0, ignore_eos=True), use_tqdm=False)
     return {
         "weights_bytes": weights[0],

@@ -22,6 +22,11 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.resource
     estimate_lines,
     refuse_unfitting,
 )
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.kv_cache import (
+    CacheRules,
+    bytes_per_token,
+    sequence_bytes,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.serving import Demand, need_on, shapes
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.source import describe
 
@@ -71,6 +76,26 @@ def test_vllm_takes_the_same_steps_on_every_cpu_and_brings_its_processes() -> No
     )
     on_card = estimate(model("Llama-3.1-8B"), Wish(context=4096), [H100])["types"]["h100-80gb"]["shapes"][0]
     assert on_card["runtime_gib"] < 0.2 < 1.0 < small["runtime_gib"]
+
+
+def test_a_window_lies_across_one_block_more() -> None:
+    """vLLM 0.32 on CPU, six layers with a window of 512: 6 blocks of 128 a sequence at steps of 32 tokens, measured."""
+    config = {"model_type": "mistral", "hidden_size": 1024, "num_hidden_layers": 6, "num_attention_heads": 16}
+    config |= {"num_key_value_heads": 4, "vocab_size": 512, "sliding_window": 512, "max_position_embeddings": 4096}
+    arch = describe(config=config).architecture
+    kept = sequence_bytes(arch, 2.0, 2048, CacheRules(128, 32, straddled=True))
+    assert kept == 6 * 128 * bytes_per_token(arch, 2.0)
+    assert sequence_bytes(arch, 2.0, 600, CacheRules(128, 512, straddled=True)) == 640 * bytes_per_token(arch, 2.0)
+
+
+def test_vllm_halves_what_is_stored_in_thirty_two_bits() -> None:
+    """Measured: its dtype is 16 bits wide then, unless one is named; llama.cpp's is what is stored."""
+    stored = describe(config={**TOLD["Llama-3.1-8B"]["config"], "torch_dtype": "float32"})
+    halved, whole = (estimate(stored, Wish(context=4096, precision=one), [H100]) for one in ("", "float32"))
+    assert halved["weights"]["gib"] == pytest.approx(whole["weights"]["gib"] / 2, rel=0.01)
+    assert halved["cache"]["precision"] == "bfloat16"
+    kept = estimate(stored, Wish(engine="llama_cpp", context=4096), [CPU])
+    assert kept["weights"]["gib"] == pytest.approx(whole["weights"]["gib"], rel=0.01)
 
 
 def test_heads_decide_how_many_can_share() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.architecture import Architecture
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.engine_memory import ENGINE_RULES, GIB
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.kv_cache import (
     CacheRules,
@@ -30,6 +31,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.resource
     accelerator_hours,
     estimate_training,
 )
+
+_HALVED = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,14 @@ def estimate(model: Described, wish: Wish, hosts: list[Host], training: Training
         InputError: a precision or a context that cannot be, or an accelerator type the fleet does not have.
     """
     arch, count = model.architecture, model.count
-    precision = named_precision(wish.precision, what="precision") if wish.precision else ""
+    precision = (
+        named_precision(wish.precision, what="precision") if wish.precision else chosen_precision(wish.engine, arch)
+    )
     context = wish.context or arch.context
     if context <= 0:
         raise InputError("the model does not say its context", where=model.source, remedy="Set context_tokens")
     weights = model.weights(precision, wish.engine)
-    cache_precision = _cache_precision(wish, arch.precision)
+    cache_precision = _cache_precision(wish, precision if precision == _HALVED else arch.precision)
     demand = Demand(
         engine=wish.engine,
         context=context,
@@ -72,8 +77,9 @@ def estimate(model: Described, wish: Wish, hosts: list[Host], training: Training
         version=_version(wish.engine_version),
     )
     fits = fits_by_type(arch, weights, demand, hosts)
-    block = ENGINE_RULES[wish.engine].block
-    cache = CacheRules(block, wish.step_tokens or (512 if wish.engine == "llama_cpp" else 8192))
+    rules = ENGINE_RULES[wish.engine]
+    step = wish.step_tokens or (512 if wish.engine == "llama_cpp" else 8192)
+    cache = CacheRules(rules.block, step, straddled=rules.splits_heads)
     document: dict[str, Any] = {
         "schema_version": 1,
         "kind": "estimate",
@@ -157,6 +163,11 @@ def refuse_unfitting(document: Mapping[str, Any]) -> None:
         where=document["source"],
         remedy="Lower context_tokens, concurrency or max_sequences, store it in fewer bits, or add larger accelerators",
     )
+
+
+def chosen_precision(engine: str, arch: Architecture) -> str:
+    """vLLM loads what is stored in 32 bits in 16, unless its ``dtype`` says otherwise (measured with 0.32)."""
+    return _HALVED if engine == "vllm" and arch.precision == "float32" and not arch.quantised else ""
 
 
 def _cache_precision(wish: Wish, stored: str) -> str:

@@ -26,11 +26,13 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.resource
 class CacheRules:
     """How an engine keeps it: room is given in blocks of ``block`` tokens; a step computes up to
     ``step_tokens``, which a layer with a window keeps beside its window; ``windows`` False: the
-    engine keeps every token in every layer."""
+    engine keeps every token in every layer. ``straddled``: a window may begin and end within a block, which
+    takes one more (vLLM 0.32, SlidingWindowSpec)."""
 
     block: int = 16
     step_tokens: int = 8192
     windows: bool = True
+    straddled: bool = False
 
 
 def layer_bytes_per_token(arch: Architecture, value_bytes: float, parallel: int = 1) -> float:
@@ -49,7 +51,8 @@ def sequence_bytes(arch: Architecture, value_bytes: float, context: int, rules: 
     """Bytes that one sequence of ``context`` tokens keeps on each of ``parallel`` accelerators."""
     whole = _in_blocks(context, rules.block)
     windowed = arch.windowed_layers if rules.windows else 0
-    short = min(whole, _in_blocks(arch.window + rules.step_tokens, rules.block))
+    more = rules.block if rules.straddled else 0
+    short = min(whole, _in_blocks(arch.window + rules.step_tokens, rules.block) + more)
     tokens = (arch.layers - windowed) * whole + windowed * short
     return tokens * layer_bytes_per_token(arch, value_bytes, parallel)
 

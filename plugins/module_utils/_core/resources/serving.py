@@ -83,7 +83,7 @@ def need_on(arch: Architecture, weights: Weights, demand: Demand, memory_gib: fl
     rules = ENGINE_RULES[demand.engine]
     tokens, sequences = default_step(demand.engine, memory_gib * GIB, on_cpu=demand.on_cpu)
     tokens, sequences = demand.step_tokens or tokens, demand.sequences or sequences
-    cache = CacheRules(rules.block, tokens)
+    cache = CacheRules(rules.block, tokens, straddled=rules.splits_heads)
     if rules.splits_heads:
         part = 1.0
         one = sequence_bytes(arch, demand.cache_bytes, demand.context, cache, parallel)

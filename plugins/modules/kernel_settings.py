@@ -30,7 +30,7 @@ options:
     type: dict
     default: {}
   sysfs:
-    description: Values by path below C(/sys). Of a file that lists choices the one in brackets counts.
+    description: Values by path below C(/sys), which may hold C(*). Of a file that lists choices the one in brackets counts.
     type: dict
     default: {}
   sysctl_file:

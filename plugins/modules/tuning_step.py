@@ -44,6 +44,8 @@ options:
     description:
       - Parameter to C(low), C(high), C(step), C(log) (tried evenly by their ratio), or to C(values), and to C(default),
         what is in use now.
+      - With C(kind=host) and C(setting) it is one of the host's own, as M(modelops.datacenter.host_tuning) knows them;
+        others are of the engine.
     type: dict
     required: true
   objective:
@@ -83,6 +85,7 @@ options:
     type: dict
 seealso:
   - module: modelops.datacenter.load_measurement
+  - module: modelops.datacenter.host_tuning
 """
 
 EXAMPLES = r"""
@@ -93,6 +96,7 @@ EXAMPLES = r"""
       max-num-seqs: {low: 32, high: 1024, log: true, default: 256}
       max-num-batched-tokens: {low: 1024, high: 16384, log: true, default: 2048}
       enable-chunked-prefill: {values: [true, false], default: true}
+      huge: {kind: host, setting: transparent_hugepage, values: [always, madvise, never], default: madvise}
     objective: {metric: output_tokens_per_second, limits: {ttft_seconds: 1.5, inter_token_seconds: 0.05}}
     outcome: "{{ outcome | default(omit) }}"
   register: step
@@ -108,7 +112,15 @@ trial:
   type: int
   returned: when something is to be measured
 params:
-  description: The values to measure, or the ones to use from now on.
+  description: The values of the engine to measure, or the ones to use from now on.
+  type: dict
+  returned: success
+host_settings:
+  description: The same of the host, by setting; without pins.
+  type: dict
+  returned: success
+service_properties:
+  description: The same of pins, as properties of the replica's unit.
   type: dict
   returned: success
 better:
@@ -116,9 +128,14 @@ better:
   type: bool
   returned: when finished
 changed_params:
-  description: What differs from the values in use.
+  description: What of the engine differs from the values in use.
   type: dict
   returned: when finished
+inventory:
+  description: What of the host does, as variables of the roles C(provision) and C(deploy) that make it last.
+  type: dict
+  returned: when finished
+  sample: {"provision_sysfs": {"/sys/kernel/mm/transparent_hugepage/enabled": "always"}}
 comparison:
   description: C(pairs), C(gain) as a share and its interval from C(low) to C(high), null where none was needed.
   type: dict
@@ -139,8 +156,13 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core import documents
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.stored import store_content
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning import host_settings as hosts
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning import step as core
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning.space import read_space
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning.space import (
+    engine_params,
+    host_settings,
+    read_space,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning.trials import read_goal
 from ansible_collections.modelops.datacenter.plugins.module_utils._glue.module import run_module
 
@@ -188,7 +210,16 @@ def execute(params: Mapping[str, Any], check_mode: bool, _diff: bool) -> dict[st
         "pruned": states.count("pruned"),
         "spent_seconds": round(history.spent_seconds, 1),
     }
-    result = {("changed_params" if name == "changed" else name): value for name, value in step.items()}
+    values = host_settings(space, step["params"])
+    result = {
+        **step,
+        "params": engine_params(space, step["params"]),
+        "host_settings": {name: value for name, value in values.items() if name not in hosts.PINS},
+        "service_properties": hosts.service_properties(values),
+    }
+    if step["action"] == "finished":
+        result["changed_params"] = engine_params(space, step["changed"])
+        result["inventory"] = hosts.inventory_of(values, host_settings(space, step["changed"]))
     return {**result, "changed": changed, "figures": figures}
 
 

@@ -67,6 +67,17 @@ def test_of_choices_the_one_in_brackets_counts(tmp_path: Path) -> None:
     assert kernel.current_value(tmp_path / "absent") is None
 
 
+def test_a_pattern_below_sys_is_kept_as_one_and_looked_at_file_by_file(tmp_path: Path) -> None:
+    pattern = "/sys/devices/system/cpu/cpu*/topology/core_id"
+    cores = len(list(Path("/").glob(pattern[1:])))
+    outcome = settings(tmp_path, {}, **{pattern: "99"})
+    assert f"w {pattern} - - - - 99\n" in (tmp_path / "modelops-kernel.conf").read_text(encoding="utf-8")
+    assert len(outcome.unapplied) == cores > 0
+    assert outcome.unapplied[0].startswith("/sys/devices/system/cpu/cpu0/topology/core_id is ")
+    none = settings(tmp_path, {}, **{"/sys/no_such/cpu*/governor": "x"})
+    assert none.unapplied == ["/sys/no_such/cpu*/governor is not there: this kernel does not have the setting"]
+
+
 @pytest.mark.parametrize("given", [{"parameters": {"swappiness": "1"}}, {"sysfs": {"/etc/passwd": "x"}}])
 def test_what_is_no_setting_is_refused(tmp_path: Path, given: dict[str, Any]) -> None:
     with pytest.raises(InputError):

@@ -21,6 +21,7 @@ VARIABLES = {
     "deploy_log_dir": "/var/log/modelops",
     "deploy_manage_user": True,
     "deploy_protect_home": "yes",
+    "deploy_service_properties": {"CPUAffinity": "0-7"},
     "deploy_state_dir": "/var/lib/modelops",
     "deploy_user": "modelops",
 }

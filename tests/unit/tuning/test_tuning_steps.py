@@ -15,7 +15,12 @@ import pytest
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning import step as core
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning.propose import propose
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning.space import read_space
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning.space import (
+    engine_params,
+    fingerprint_part,
+    host_settings,
+    read_space,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning.trials import (
     Trial,
     best,
@@ -30,6 +35,14 @@ PARAMETERS = {
     "slots": {"low": 1, "high": 32, "default": 4},
     "share": {"low": 0.5, "high": 0.98, "default": 0.9},
     "colour": {"values": ["red", "blue", "green"], "default": "red"},
+}
+# What the code before parameters of the host said of PARAMETERS and OBJECTIVE.
+MADE_BEFORE = "sha256:88c0d8dcead32ebaa65f64c339f87ea69438edb637f58f28792f0c6c73352ad2"
+HOST_PARAMETER = {
+    "kind": "host",
+    "setting": "governor",
+    "values": ["powersave", "performance"],
+    "default": "powersave",
 }
 OBJECTIVE = {"metric": "rps", "limits": {"ttft": 1.0}}
 Server = Callable[[dict[str, Any]], "tuple[float, float] | str"]
@@ -241,6 +254,10 @@ def test_the_comparison_is_a_paired_student_test() -> None:
         ({"a": {"values": ["x", "y"], "default": "z"}}, "the default among them"),
         ({"a": {"low": 0, "high": 2, "log": True, "default": 1}}, "log needs a range above 0"),
         ({"a": {"low": 1, "high": 2, "default": 1, "colour": 1}}, "colour is not known"),
+        ({"a": {"kind": "host", "low": 1, "high": 2, "default": 1}}, "host with a setting"),
+        ({"a": {"setting": "governor", "values": ["x", "y"], "default": "x"}}, "host with a setting"),
+        ({"a": {"kind": "host", "setting": "shell", "values": ["x", "y"], "default": "x"}}, "'shell' is no setting"),
+        ({name: {**HOST_PARAMETER} for name in "ab"}, "governor is tuned by two parameters"),
     ],
 )
 def test_a_space_that_cannot_be_is_refused(parameters: dict[str, Any], says: str) -> None:
@@ -255,6 +272,15 @@ def test_a_space_that_cannot_be_is_refused(parameters: dict[str, Any], says: str
 def test_an_objective_that_cannot_be_is_refused(objective: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="objective"):
         read_goal(objective)
+
+
+def test_values_of_the_host_are_told_from_those_of_the_engine() -> None:
+    space = read_space({**PARAMETERS, "clock": HOST_PARAMETER})
+    assert host_settings(space, {"clock": "performance", "threads": 8}) == {"governor": "performance"}
+    assert engine_params(space, {"clock": "performance", "threads": 8}) == {"threads": 8}
+    assert fingerprint_part(space)[1]["setting"] == "governor"
+    # A history that was begun before there were any goes on.
+    assert core.made_for(read_space(PARAMETERS), read_goal(OBJECTIVE)) == MADE_BEFORE
 
 
 def test_a_history_of_another_tuning_is_refused() -> None:

@@ -11,6 +11,7 @@ Inside a container many belong to the machine beneath; they are told of, and are
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 from collections.abc import Mapping
@@ -41,7 +42,7 @@ def apply_settings(
 
     Args:
         parameters: values by sysctl name, such as ``{"vm.swappiness": "10"}``.
-        sysfs: values by path below /sys.
+        sysfs: values by path below /sys, in which ``*`` stands for any name.
 
     Raises:
         InputError: a name that is none, or a value that the kernel refuses.
@@ -73,7 +74,9 @@ def apply_settings(
                 os.unlink(path)
     unapplied = []
     live = {"/proc/sys/" + name.replace(".", "/"): value for name, value in parameters.items()}
-    for path, value in sorted({**live, **sysfs}.items()):
+    # tmpfiles.d takes patterns of the shell too; one that fits nothing is told of like a path that is not there.
+    live.update({path: value for name, value in sysfs.items() for path in glob.glob(name) or [name]})
+    for path, value in sorted(live.items()):
         change, remark = _make_true(Path(path), str(value), dry=dry)
         changes += [change] if change else []
         unapplied += [remark] if remark else []

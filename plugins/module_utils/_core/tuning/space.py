@@ -12,11 +12,15 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.documents import expect_mapping, expect_number
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.tuning.host_settings import pattern_of
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """``values`` are the choices of one that is no number; ``log``: values are tried evenly by their ratio."""
+    """``values`` are the choices of one that is no number; ``log``: values are tried evenly by their ratio.
+
+    ``setting`` names the host's own that it is; empty for one of the engine.
+    """
 
     name: str
     kind: str
@@ -26,6 +30,7 @@ class Parameter:
     step: float = 0.0
     log: bool = False
     values: tuple[Any, ...] = ()
+    setting: str = ""
 
     def accepts(self, value: Any) -> bool:
         if self.kind == "choice":
@@ -44,19 +49,29 @@ def read_space(record: Any) -> list[Parameter]:
         raise InputError(
             "there is nothing to tune", where="parameters", remedy="Name at least one parameter with its range"
         )
-    return [_parameter(str(name), given[name]) for name in sorted(given, key=str)]
+    space = [_parameter(str(name), given[name]) for name in sorted(given, key=str)]
+    settings = [one.setting for one in space if one.setting]
+    twice = sorted({one for one in settings if settings.count(one) > 1})
+    if twice:
+        raise InputError(f"{', '.join(twice)} is tuned by two parameters", where="parameters")
+    return space
 
 
 def _parameter(name: str, record: Any) -> Parameter:
     where = f"parameter {name}"
     fields = expect_mapping(record, what="parameter", where=where)
-    unknown = sorted(set(fields) - {"low", "high", "step", "log", "values", "default"})
+    unknown = sorted(set(fields) - {"kind", "setting", "low", "high", "step", "log", "values", "default"})
     if unknown:
         raise InputError(
             f"{', '.join(unknown)} is not known",
             where=where,
-            remedy="Known are low, high, step, log, values and default",
+            remedy="Known are kind, setting, low, high, step, log, values and default",
         )
+    kind, setting = fields.get("kind", "engine"), str(fields.get("setting") or "")
+    if kind not in ("engine", "host") or (kind == "host") != bool(setting):
+        raise InputError("kind must be engine, or host with a setting", where=where)
+    if setting:
+        pattern_of(setting, where=where)
     if "default" not in fields:
         raise InputError("has no default", where=where, remedy="Say what is in use now: it is what a winner must beat")
     default = fields["default"]
@@ -64,7 +79,7 @@ def _parameter(name: str, record: Any) -> Parameter:
         values = tuple(fields["values"])
         if len(values) < 2 or default not in values:
             raise InputError("values must be two or more, the default among them", where=where)
-        return Parameter(name, "choice", default, values=values)
+        return Parameter(name, "choice", default, values=values, setting=setting)
     low = expect_number(fields.get("low"), what="low", where=where)
     high = expect_number(fields.get("high"), what="high", where=where, minimum=low)
     number = expect_number(default, what="default", where=where, minimum=low, maximum=high)
@@ -73,7 +88,8 @@ def _parameter(name: str, record: Any) -> Parameter:
     if low == high or (log and low <= 0):
         raise InputError("the range is empty" if low == high else "log needs a range above 0", where=where)
     step = float(fields.get("step") or (1 if whole else 0))
-    return Parameter(name, "int" if whole else "float", int(number) if whole else number, low, high, step, log)
+    number = int(number) if whole else number
+    return Parameter(name, "int" if whole else "float", number, low, high, step, log, setting=setting)
 
 
 def defaults(space: list[Parameter]) -> dict[str, Any]:
@@ -83,7 +99,20 @@ def defaults(space: list[Parameter]) -> dict[str, Any]:
 
 def fingerprint_part(space: list[Parameter]) -> list[dict[str, Any]]:
     """What a history was made for, as plain values."""
-    return [{**vars(one), "values": list(one.values)} for one in space]
+    return [
+        {name: value for name, value in {**vars(one), "values": list(one.values)}.items() if name != "setting" or value}
+        for one in space
+    ]
+
+
+def engine_params(space: list[Parameter], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Of these values those of the engine."""
+    return {one.name: params[one.name] for one in space if not one.setting and one.name in params}
+
+
+def host_settings(space: list[Parameter], params: Mapping[str, Any]) -> dict[str, Any]:
+    """Of these values those of the host, by setting."""
+    return {one.setting: params[one.name] for one in space if one.setting and one.name in params}
 
 
 def check_values(space: list[Parameter], params: Mapping[str, Any], where: str) -> None:

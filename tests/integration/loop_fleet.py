@@ -46,6 +46,8 @@ class Fleet:
     root: Path
     run_dir: Path
     models: dict[str, Any] = field(default_factory=dict)
+    # Words before each command, such as those that enter a namespace.
+    within: tuple[str, ...] = ()
 
     def write_inventory(
         self, name: str = "hosts.yml", *, hosts: dict[str, Any] | None = None, **variables: Any
@@ -77,13 +79,30 @@ class Fleet:
     def play(
         self, playbook: str, *arguments: str, inventory: str = "hosts.yml", seconds: float = 300, **extra: Any
     ) -> Run:
-        command = [str(BIN / "ansible-playbook"), "-i", str(self.root / inventory), f"modelops.datacenter.{playbook}"]
-        command += ["-e", json.dumps(extra), *arguments]
+        with self.begin(playbook, *arguments, inventory=inventory, **extra) as run:
+            try:
+                output = run.communicate(timeout=seconds)[0]
+            except BaseException:
+                run.kill()
+                raise
+        return Run(run.returncode, output)
+
+    def begin(
+        self, playbook: str, *arguments: str, inventory: str = "hosts.yml", **extra: Any
+    ) -> subprocess.Popen[str]:
+        """A run in a process group of its own, under way."""
+        command = [*self.within, str(BIN / "ansible-playbook"), "-i", str(self.root / inventory)]
+        command += [f"modelops.datacenter.{playbook}", "-e", json.dumps(extra), *arguments]
         environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1", "ANSIBLE_FORKS": "4"}
-        done = subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
-        return Run(done.returncode, done.stdout + done.stderr)
 
     @property
     def plan_path(self) -> Path:

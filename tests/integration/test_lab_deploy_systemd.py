@@ -243,46 +243,6 @@ def test_settings_taken_up_by_hand_are_restarted_away(fleet: LabFleet) -> None:
     assert fleet.sh("lab-b1", "pgrep -f -- '[-]-alias other'", check=False) == ""
 
 
-def test_pins_of_a_host_hold_for_its_replicas(fleet: LabFleet) -> None:
-    def processors() -> set[str]:
-        pids = " ".join(str(pid) for name, pid in fleet.pids().items() if name.startswith("lab-b1/"))
-        look = f"for p in {pids}; do grep Cpus_allowed_list /proc/$p/status | cut -f 2; done"
-        return set(fleet.sh("lab-b1", look).split())
-
-    before = processors()
-    pinned = fleet.apply(ALL, "-e", json.dumps({"deploy_service_properties": {"CPUAffinity": "0"}}))
-    assert pinned.code == 0, pinned.output
-    assert processors() == {"0"}
-    assert fleet.apply(ALL).code == 0
-    assert processors() == before
-
-
-def test_tune_pins_the_unit_for_its_trials_alone(fleet: LabFleet) -> None:
-    """The server writes down how many processors it has; the pin, in the unit of a trial, leaves one."""
-    own = CATALOGUE["own"]
-    counted = f"nproc > /var/lib/modelops/counted-$(nproc); exec {' '.join(own['executable'])}"
-    fleet.write_catalogue({**CATALOGUE, "own": {**own, "executable": ["/bin/sh", "-c", counted]}})
-    units = "ls /etc/systemd/system"
-    before = fleet.sh("lab-b1", units)
-    given = {
-        **{"tune_model": "own", "tune_host": "lab-b1", "tune_method": "random", "tune_repeats": 2, "tune_pairs": 2},
-        "tune_parameters": {"pin": {"kind": "host", "setting": "cpu_affinity", "values": ["0"]}},
-        "tune_objective": {"metric": "requests_per_second"},
-        **{"tune_max_trials": 1, "tune_load_seconds": 1, "tune_load_at_once": 2, "tune_output_tokens": 4},
-        "tune_output_dir": str(fleet.directory / "output"),
-    }
-    try:
-        run = fleet.play("tune", "-e", json.dumps(given))
-    finally:
-        fleet.write_catalogue(CATALOGUE)
-    assert run.code == 0, run.output
-    assert "0 crashed" in run.output
-    counts = fleet.sh("lab-b1", "cd /var/lib/modelops && ls counted-* && rm counted-*").split()
-    assert counts == [f"counted-{count}" for count in sorted({"1", fleet.sh("lab-b1", "nproc")})]
-    assert fleet.sh("lab-b1", units) == before
-    assert fleet.sh("lab-b1", "ls /run/modelops/host-tuning.json 2>/dev/null", check=False) == ""
-
-
 def test_a_replica_that_is_planned_no_more_leaves_nothing(fleet: LabFleet) -> None:
     before = fleet.pids()
     run = fleet.apply([CHAT_A, CHAT_B, OWN_B])

@@ -27,8 +27,8 @@ demo: env ## plan, serve and scale out a small local fleet of real llama.cpp ser
 demo-down: ## stop and remove what the demo started
 	@inventories/demo/demo down
 
-test: ## everything CI runs: lint, docs, unit tests, sanity, integration
-	@tests/tools/run_all
+test: test-env ## everything CI runs: lint, docs, unit tests, sanity, integration
+	@$(BIN)/python tests/tools/run_all.py
 
 unit: test-env ## unit and property tests
 	@$(BIN)/python -m pytest tests/unit -n 2 -q
@@ -37,7 +37,7 @@ sanity: test-env ## ansible-test sanity on a copy of the collection; CORE=2.18 t
 	@tests/tools/run_sanity $(if $(CORE),--core $(CORE))
 
 integration: test-env ## real module and playbook runs against real servers
-	@$(BIN)/python -m pytest tests/integration -q
+	@$(BIN)/python -m pytest tests/integration -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 GB; not part of make test)
 	@tests/tools/run_vllm

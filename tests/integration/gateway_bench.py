@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ports import free_ports
+
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.actions import (
     drain_members,
     make_members,
@@ -39,15 +41,6 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.gateway.
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "roles/deploy/files/llama_server.py"
 HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or ""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _number in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 class LlamaServer:

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ports import FIRST_PORT
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-# Two runs of these tests at once need ports of their own.
-FIRST_PORT = int(os.environ.get("MODELOPS_TEST_PORT", "21100"))
 PORTS = {"alpha": FIRST_PORT, "beta": FIRST_PORT + 20}
 
 

@@ -30,7 +30,6 @@ from gateway_bench import (
     ROOT,
     GatewayBench,
     LlamaServer,
-    free_ports,
     get,
     post,
     replica,
@@ -362,8 +361,10 @@ def agent_of(tmp_path: Path, llama: LlamaServer, offset: int, **settings: Any) -
 
 def listen_above(port: int) -> tuple[socket.socket, int]:
     """A listener on a port above another, and how far above."""
-    above = next(free for free in iter(lambda: free_ports(1)[0], None) if free > port)
-    return socket.create_server(("127.0.0.1", above)), above - port
+    for offset in range(1, 100):
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", port + offset)), offset
+    raise RuntimeError(f"no free port above {port}")
 
 
 def agent_says(port: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import subprocess
 import sys
@@ -75,7 +76,7 @@ TRACES = (
 
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[LabFleet]:
-    lab = LabFleet("test", CATALOGUE)
+    lab = LabFleet(os.environ.get("MODELOPS_LAB", "test"), CATALOGUE)
     lab.directory.parent.mkdir(parents=True, exist_ok=True)
     with open(lab.directory.parent / "test.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one test session at a time

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from loop_fleet import HOSTS, Fleet, make_fleet
+from ports import FIRST_PORT
 
 pytest.importorskip("xllamacpp", reason="the llama.cpp server of the demo environment is not installed")
 
@@ -171,7 +172,7 @@ def test_an_edited_plan_is_refused(fleet: Fleet) -> None:
 
 
 def test_a_plan_for_another_inventory_is_refused(fleet: Fleet) -> None:
-    gamma = {**HOSTS["beta"], "modelops_base_port": 21140}
+    gamma = {**HOSTS["beta"], "modelops_base_port": FIRST_PORT + 40}
     fleet.write_inventory("more.yml", hosts={**HOSTS, "gamma": gamma})
     refused(fleet, ["gamma"], inventory="more.yml")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import textwrap
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from module_command import ROOT, run_alone
+from ports import free_ports
 
 GUIDE = ROOT / "docs" / "docsite" / "rst" / "guide_alerts.rst"
 LAUNCHER = ROOT / "roles" / "deploy" / "files" / "llama_server.py"
@@ -68,9 +68,7 @@ def test_the_play_of_the_guide_restarts_a_killed_server_once(tmp_path: Path) -> 
     (tmp_path / "play.yml").write_text("---\n" + textwrap.dedent(block[1]) + "\n")
     model, pid_file = tmp_path / "tiny.gguf", tmp_path / "pid"
     subprocess.run([sys.executable, TINY_MODEL, "--seed", "1", "--dest", model], check=True, stdout=subprocess.DEVNULL)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = str(free_ports(1)[0])
     server = [sys.executable, str(LAUNCHER), "--model", str(model), "--port", port, "--alias", "chat"]
     start = [sys.executable, "-c", STARTER, str(pid_file), port, *server, "--ctx-size", "256", "--threads", "1"]
 

@@ -22,6 +22,7 @@ from typing import Any
 import jsonschema
 import module_command
 import pytest
+from ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -220,9 +221,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         capture_output=True,
     )
     (folder / "prometheus.yml").write_text("{}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_ports(1)[0]}"
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             [
@@ -237,7 +236,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             stderr=subprocess.STDOUT,
         )
     try:
-        for _unused in range(100):
+        for _unused in range(600):
             try:
                 with urllib.request.urlopen(f"http://{address}/-/ready", timeout=1):
                     break

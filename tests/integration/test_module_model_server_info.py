@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 from module_command import ROOT, run_module
+from ports import free_ports
 
 from ansible_collections.modelops.datacenter.plugins.modules import model_server_info
 
@@ -25,12 +25,6 @@ LAUNCHER = ROOT / "roles" / "deploy" / "files" / "llama_server.py"
 TINY_MODEL = ROOT / "inventories" / "demo" / "tiny_model.py"
 
 pytest.importorskip("xllamacpp", reason="the llama.cpp server of the demo environment is not installed")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def look(**options: Any) -> dict[str, Any]:
@@ -50,7 +44,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class Server:
     def __init__(self, model: Path, *arguments: str, **environment: str) -> None:
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = subprocess.Popen(
             [sys.executable, LAUNCHER, "--model", model, "--port", str(self.port), "--alias", "chat", *arguments],
@@ -201,7 +195,7 @@ def test_run_by_ansible(server: Server) -> None:
 
 
 def test_run_by_ansible_fails_with_one_message_only_when_asked_to() -> None:
-    url = f"http://127.0.0.1:{free_port()}"
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
     assert not run_module("model_server_info", {"url": url})["failed"]
     failed = run_module("model_server_info", {"url": url, "fail_if_not_ready": True})
     assert failed["failed"]

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from module_command import run_module
+from ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -47,12 +48,6 @@ with exclusive(sys.argv[1] + ".lock", doing="changing replicas", wait_seconds=0)
 pytest.importorskip("xllamacpp", reason="the llama.cpp server of the demo environment is not installed")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Lab:
     """One host under supervisord, in a directory of its own."""
 
@@ -76,7 +71,7 @@ class Lab:
             check=True,
             stdout=subprocess.DEVNULL,
         )
-        self.ports = [free_port(), free_port()]
+        self.ports = free_ports(2)
 
     def service(self, slot: int, *, extra: str = "", timeout: float = 60, model: str = "") -> dict[str, Any]:
         name = f"modelops-chat-{slot}"

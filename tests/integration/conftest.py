@@ -13,6 +13,7 @@ import pytest
 # About a minute and more each; begun last, one of them would keep all others waiting.
 LONG = ("test_loop",)
 
+os.environ.setdefault("ANSIBLE_CONFIG", str(Path(__file__).with_name("ansible.cfg")))
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
 # Without the variable each file has a lab of its own name.
 if WORKER and os.environ.get("MODELOPS_LAB"):

@@ -21,13 +21,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = "tests/tools/"
-# A test that hangs fails after ten minutes, with the stacks of its threads.
-PYTEST = (".venv/bin/python", "-m", "pytest", "-q", "--timeout=600")
+# A test that hangs fails after a quarter of an hour, with the stacks of its threads.
+PYTEST = (".venv/bin/python", "-m", "pytest", "-q", "--timeout=900")
 SPREAD = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 # Less than CI gives to the whole, so that a step that hangs is named and what it said is shown.
 LIMIT_SECONDS = 4500.0
 # For what a broken-off step has to put away: the hosts of a lab, services that tests started.
-GRACE_SECONDS = 60.0
+GRACE_SECONDS = 90.0
 
 
 class Step:

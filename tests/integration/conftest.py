@@ -11,7 +11,26 @@ from pathlib import Path
 import pytest
 
 # About a minute and more each; begun last, one of them would keep all others waiting.
-LONG = ("test_loop",)
+LONG = (
+    "test_loop",
+    "test_lab_deploy_systemd",
+    "test_secrets",
+    "test_certificates",
+    "test_lab_run_jobs",
+    "test_remediate",
+    "test_plan_protection",
+    "test_playbook_profile",
+    "test_playbook_tune",
+    "test_runner",
+    "test_module_demand_forecast",
+    "test_worked_fleets",
+    "test_awx_setup",
+    "test_playbook_plan",
+    "test_gateway",
+    "test_module_capacity_plan",
+    "test_monitoring_watch",
+    "test_gateway_tls",
+)
 
 os.environ.setdefault("ANSIBLE_CONFIG", str(Path(__file__).with_name("ansible.cfg")))
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")

@@ -129,7 +129,7 @@ class Browser:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
 
-    def wait_for(self, condition: str, *, seconds: float = 30.0) -> None:
+    def wait_for(self, condition: str, *, seconds: float = 90.0) -> None:
         end = time.monotonic() + seconds
         while not self.evaluate(f"Boolean({condition})"):
             if time.monotonic() > end:

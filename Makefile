@@ -37,7 +37,7 @@ sanity: test-env ## ansible-test sanity on a copy of the collection; CORE=2.18 t
 	@tests/tools/run_sanity $(if $(CORE),--core $(CORE))
 
 integration: test-env ## real module and playbook runs against real servers
-	@$(BIN)/python -m pytest tests/integration -q
+	@$(BIN)/python -m pytest tests/integration -q -n 2 --dist loadfile --no-loadscope-reorder
 
 test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 GB; not part of make test)
 	@tests/tools/run_vllm

@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TOOLS = "tests/tools/"
 # A test that hangs fails after a quarter of an hour, with the stacks of its threads.
 PYTEST = (".venv/bin/python", "-m", "pytest", "-q", "--timeout=900")
+# Files go to the workers in the order of tests/integration/conftest.py.
+SPREAD = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
 # Less than CI gives to the whole, so that a step that hangs is named and what it said is shown.
 LIMIT_SECONDS = 4500.0
 # For what a broken-off step has to put away: the hosts of a lab, services that tests started.
@@ -115,7 +117,7 @@ def main() -> int:
     ]
     tests = [
         Step("Unit tests", *PYTEST, "tests/unit", "-n", "2"),
-        Step("Integration tests", *PYTEST, "tests/integration", "--durations=20"),
+        Step("Integration tests", *PYTEST, "tests/integration", *SPREAD, "--durations=20"),
     ]
     wrong = run([checks, tests])
     print()

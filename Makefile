@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 COLLECTIONS := .cache/collections
 STAMPS := $(VENV)/.stamps
 
-.PHONY: help env test-env demo demo-down test unit sanity integration awx eda ee molecule playbooks runner test-vllm lint docs-lint docs release-check format lock build clean
+.PHONY: help env test-env demo demo-down test unit sanity integration scenarios awx eda ee molecule playbooks runner test-vllm lint docs-lint docs release-check format lock build clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,10 @@ sanity: test-env ## ansible-test sanity on a copy of the collection; CORE=2.18 t
 	@tests/tools/run_sanity $(if $(CORE),--core $(CORE))
 
 integration: test-env ## real module and playbook runs against real servers
-	@$(BIN)/python -m pytest tests/integration -q -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest tests/integration -q -n 2 --dist loadfile --no-loadscope-reorder -m "not long"
+
+scenarios: test-env ## the integration tests that take minutes each, which make test leaves out
+	@$(BIN)/python -m pytest tests/integration -q -m long
 
 test-vllm: test-env ## a real vLLM on CPU behind the deploy role (minutes, 1.5 GB; not part of make test)
 	@tests/tools/run_vllm

@@ -220,6 +220,7 @@ def test_dear_waiting_buys_replicas() -> None:
     assert counts(plan(response_time_price=0.01))["chat"] > counts(plan())["chat"] == 10
 
 
+@pytest.mark.long
 def test_one_second_at_ten_thousand_hosts_and_a_thousand_models(tmp_path: Path) -> None:
     some = instance(10_000, 1_000, load=1.1)
     (tmp_path / "hosts.json").write_text(json.dumps([one.as_record() for one in some.hosts]))

@@ -95,6 +95,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         subprocess.run(["ip", "netns", "del", NAMESPACE], check=False)
 
 
+@pytest.mark.long
 def test_a_setting_wins_and_the_host_is_as_before(fleet: Fleet) -> None:
     run = fleet.play("tune", seconds=900, **TUNE)
     assert run.code == 0, run.output
@@ -126,6 +127,7 @@ def measure_what_is_in_use(history: str) -> None:
     assert step["host_settings"][SETTING] != IN_USE
 
 
+@pytest.mark.long
 def test_the_next_run_puts_back_what_a_killed_one_left(fleet: Fleet) -> None:
     history = str(fleet.root / "killed.json")
     measure_what_is_in_use(history)

@@ -24,9 +24,9 @@ TOOLS = "tests/tools/"
 # A test that hangs fails after a quarter of an hour, with the stacks of its threads.
 PYTEST = (".venv/bin/python", "-m", "pytest", "-q", "--timeout=900")
 # Files go to the workers in the order of tests/integration/conftest.py.
-SPREAD = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+SPREAD = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "-m", "not long")
 # Less than CI gives to the whole, so that a step that hangs is named and what it said is shown.
-LIMIT_SECONDS = 4500.0
+LIMIT_SECONDS = 4800.0
 # For what a broken-off step has to put away: the hosts of a lab, services that tests started.
 GRACE_SECONDS = 90.0
 

@@ -9,6 +9,7 @@ CPU's kernels, which keeps the head twice. The memory is the process's, at its p
 what it was before the engine was made.
 """
 
+import importlib
 import json
 import os
 import sys
@@ -18,11 +19,12 @@ os.environ |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "HF_HUB_OFFLINE": "1", "VL
 os.environ |= {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", "VLLM_LOGGING_LEVEL": "WARNING"}
 
 import torch
-import vllm.v1.engine.core
-import vllm.v1.worker.cpu_worker  # noqa: F401
 from vllm import LLM, SamplingParams
 from vllm.model_executor.model_loader import base_loader
 from vllm.model_executor.models import registry
+
+for late in ("vllm.v1.engine.core", "vllm.v1.worker.cpu_worker"):
+    importlib.import_module(late)
 
 
 def held(what: str) -> int:

@@ -10,6 +10,7 @@ set for forked ones: keep it on one core.
 """
 
 import gc
+import importlib
 import json
 import multiprocessing
 import os
@@ -18,12 +19,17 @@ import sys
 
 os.environ |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
 
-import vllm.model_executor.models.llama
-import vllm.v1.engine.async_llm
-import vllm.v1.engine.core
-import vllm.v1.executor.multiproc_executor
-import vllm.v1.worker.cpu_worker  # noqa: F401
 from vllm.entrypoints.launchers.api_server.entry import main
+
+LATE = (
+    "vllm.model_executor.models.llama",
+    "vllm.v1.engine.async_llm",
+    "vllm.v1.engine.core",
+    "vllm.v1.executor.multiproc_executor",
+    "vllm.v1.worker.cpu_worker",
+)
+for late in LATE:
+    importlib.import_module(late)
 
 
 def serve(arguments: list, environment: dict, log: str) -> None:

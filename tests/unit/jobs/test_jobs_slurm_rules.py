@@ -220,7 +220,11 @@ def test_a_run_that_dies_between_stop_and_submission_is_carried_on(site: Site) -
     site.turn()
     site.slurm.start(site.now)
     site.planned = [Replica("n1", 0, "chat", "1", 8100, (0,))]
-    tell, site.slurm.scancel = site.slurm.scancel, lambda _words: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore
+
+    def dies(_words: list[str]) -> tuple[int, str]:
+        raise KeyboardInterrupt
+
+    tell, site.slurm.scancel = site.slurm.scancel, dies  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
         site.turn()
     site.slurm.scancel = tell  # type: ignore[method-assign]

@@ -24,7 +24,7 @@ from typing import Any
 
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import SourceUnavailableError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.orders import NAME
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.record import Attempt, Record
 
 COMMAND = ("squeue", "--json", "--states=all")
 REMEDY = "Look at it with 'scontrol ping' on the host that submits; jobs that run go on"
@@ -76,6 +76,10 @@ class Queue:
         else:
             own = [one for one in self.jobs if (one.name, one.attempt) == (name, attempt.number)]
         return max(own, key=lambda one: (one.active, not one.pending, -one.id), default=None)
+
+    def of_record(self, record: Record) -> QueuedJob | None:
+        """The job of its current attempt."""
+        return self.of(record.name, record.current) if record.current else None
 
     def others(self, name: str, attempt: Attempt | None) -> list[QueuedJob]:
         """Those of a name that wait, run or have processes left, beside the one of the attempt."""

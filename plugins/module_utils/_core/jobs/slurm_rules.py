@@ -65,7 +65,7 @@ class View:
 
     def running(self, record: Record) -> QueuedJob | None:
         """The job of its attempt while that holds accelerators."""
-        job = self.queue.of(record.name, record.current) if record.current else None
+        job = self.queue.of_record(record)
         return job if job is not None and job.active and not job.pending else None
 
     def host_of(self, job: QueuedJob) -> str:
@@ -150,7 +150,7 @@ def _waits(record: Record, queue: Queue) -> bool:
     attempt = record.current
     if attempt is None:
         return True
-    job = queue.of(record.name, attempt)
+    job = queue.of_record(record)
     if job is not None:
         return job.pending
     return attempt.seen_at is None and attempt.slurm_job is None

@@ -48,8 +48,8 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.tur
     alone,
     forget,
     keep,
+    name_late,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.jobs.words import late_words
 
 POLL_SECONDS = 0.5
 # Slurm's KillWait, and what comes after a job.
@@ -186,7 +186,7 @@ class _Acting:
             order = self.turn.orders.get(name)
             asked += [(job.id, 0.0) for job in self._doubles(record)]
             attempt = record.current
-            job = self.queue.of(name, attempt) if attempt else None
+            job = self.queue.of_record(record)
             if attempt is None or job is None:
                 self._cancel_unsubmitted(record, order)
                 continue
@@ -210,7 +210,7 @@ class _Acting:
 
     def _forgive(self, record: Record) -> None:
         """It had ended well before it could be asked to stop."""
-        job = self.queue.of(record.name, record.current) if record.current else None
+        job = self.queue.of_record(record)
         if record.current is not None and job is not None and job.state == "COMPLETED":
             record.current.stopping, record.current.cancel = "", False
             self.save()
@@ -251,9 +251,7 @@ class _Acting:
 
     def _submit(self, chosen: Chosen) -> None:
         """Make Slurm's queue hold what may begin, in that order."""
-        for name, fields in ((self.given.schedule or {}).get("jobs") or {}).items():
-            if name in self.turn.orders:
-                self.turn.state.jobs[name].late = late_words(fields, self.turn.orders[name])
+        name_late(self.turn.state, self.turn.orders, self.given.schedule or {})
         nice = 0
         for place in chosen.queue:
             nice = self._follow(self.turn.state.jobs[place.name], self.turn.orders[place.name], place, nice)
@@ -264,7 +262,7 @@ class _Acting:
 
         It is handed over only where nothing of it is in Slurm's queue.
         """
-        own = self.queue.of(record.name, record.current) if record.current else None
+        own = self.queue.of_record(record)
         if own is not None and own.pending and place.now and self._fits_no_more(record, place):
             own = self._withdraw(record, own)
         if own is not None:
@@ -301,7 +299,7 @@ class _Acting:
             return None
         self.cluster.tell(["scancel", "--state=PENDING", str(job.id)])
         self.queue = self.cluster.queue()
-        left = self.queue.of(record.name, record.current) if record.current else None
+        left = self.queue.of_record(record)
         if left is not None and (left.active or left.nodes):  # Slurm gives a start to what it removed, but no node
             return left
         record.current = None
@@ -338,7 +336,7 @@ class _Acting:
     def _not_taken(self, record: Record, error: SourceUnavailableError) -> None:
         """Refused, or only its answer was lost; then it stays on record, and is not submitted under another number."""
         attempt, lines = record.current, self.turn.decision.lines
-        job = self.cluster.queue().of(record.name, attempt) if attempt else None
+        job = self.cluster.queue().of_record(record)
         if attempt is not None and job is not None:
             attempt.slurm_job = job.id
             lines.append(f"{record.name} was taken as job {job.id} of Slurm, though sbatch did not say so")

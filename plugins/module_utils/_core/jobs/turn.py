@@ -163,10 +163,7 @@ def _accept(state: State, orders: Mapping[str, Order], again: Sequence[str], now
 
 def _decide(state: State, orders: Mapping[str, Order], changes: Changes, given: Given, now: float) -> Decision:
     schedule = given.schedule or {}
-    for name, record in state.jobs.items():
-        fields = (schedule.get("jobs") or {}).get(name)
-        if fields is not None and name in orders:
-            record.late = late_words(fields, orders[name])
+    name_late(state, orders, schedule)
     situation = Situation(
         orders=orders,
         hosts=given.hosts,
@@ -180,6 +177,14 @@ def _decide(state: State, orders: Mapping[str, Order], changes: Changes, given: 
         shared=given.shared,
     )
     return decide(state, situation)
+
+
+def name_late(state: State, orders: Mapping[str, Order], schedule: Mapping[str, Any]) -> None:
+    """Put on record which jobs the schedule does not have done in time."""
+    for name, record in state.jobs.items():
+        fields = (schedule.get("jobs") or {}).get(name)
+        if fields is not None and name in orders:
+            record.late = late_words(fields, orders[name])
 
 
 def _number_after(state: State, seen: Seen) -> None:

@@ -14,9 +14,8 @@ from typing import Any
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.errors import InputError
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.fleet import Host
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.architecture import Architecture
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.engine_memory import ENGINE_RULES, GIB
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.engine_memory import GIB
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.kv_cache import (
-    CacheRules,
     bytes_per_token,
     sequence_bytes,
 )
@@ -24,7 +23,11 @@ from ansible_collections.modelops.datacenter.plugins.module_utils._core.resource
     bytes_of,
     named_precision,
 )
-from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.serving import Demand, fits_by_type
+from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.serving import (
+    Demand,
+    cache_rules,
+    fits_by_type,
+)
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.source import Described
 from ansible_collections.modelops.datacenter.plugins.module_utils._core.resources.training import (
     TrainingPlan,
@@ -77,9 +80,7 @@ def estimate(model: Described, wish: Wish, hosts: list[Host], training: Training
         version=_version(wish.engine_version),
     )
     fits = fits_by_type(arch, weights, demand, hosts)
-    rules = ENGINE_RULES[wish.engine]
-    step = wish.step_tokens or (512 if wish.engine == "llama_cpp" else 8192)
-    cache = CacheRules(rules.block, step, straddled=rules.splits_heads)
+    cache = cache_rules(wish.engine, wish.step_tokens or (512 if wish.engine == "llama_cpp" else 8192))
     document: dict[str, Any] = {
         "schema_version": 1,
         "kind": "estimate",

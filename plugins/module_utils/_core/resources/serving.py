@@ -78,12 +78,18 @@ class Need:
         return {**rounded, "fits": self.fits}
 
 
+def cache_rules(engine: str, step_tokens: int) -> CacheRules:
+    """How the engine keeps keys and values, where a step computes up to so many tokens."""
+    rules = ENGINE_RULES[engine]
+    return CacheRules(rules.block, step_tokens, straddled=rules.splits_heads)
+
+
 def need_on(arch: Architecture, weights: Weights, demand: Demand, memory_gib: float, parallel: int) -> Need:
     """What ``parallel`` accelerators of ``memory_gib`` each would hold."""
     rules = ENGINE_RULES[demand.engine]
     tokens, sequences = default_step(demand.engine, memory_gib * GIB, on_cpu=demand.on_cpu)
     tokens, sequences = demand.step_tokens or tokens, demand.sequences or sequences
-    cache = CacheRules(rules.block, tokens, straddled=rules.splits_heads)
+    cache = cache_rules(demand.engine, tokens)
     if rules.splits_heads:
         part = 1.0
         one = sequence_bytes(arch, demand.cache_bytes, demand.context, cache, parallel)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,21 @@ def test_what_waits_in_the_queue_is_not_said_to_run(site: Site) -> None:
     site.turn()
     assert site.turn().report({"slurm": {}}, [])["summary"] == "1 running, 1 waiting"
     assert site.record_of("waits").phase == "waiting"
+
+
+def test_a_job_that_wrote_once_and_waits_long_for_its_next_start_is_not_stalled(site: Site) -> None:
+    site.jobs = {"a": exactly(4, stalled_after_seconds=600)}
+    site.turn()
+    site.slurm.start(site.now)
+    (site.path / "work/a/output.log").write_text("step 1")
+    os.utime(site.path / "work/a/output.log", (site.now, site.now))
+    site.slurm.nodes["n2"] = "down"
+    site.planned = [Replica("n1", 0, "chat", "1", 8100, (0,))]
+    for _turn in range(5):
+        site.turn()
+    current = site.record_of("a").current
+    assert current is not None and current.queued
+    assert not current.stalled
 
 
 def test_one_that_begins_while_it_is_taken_out_of_the_queue_goes_on(site: Site) -> None:

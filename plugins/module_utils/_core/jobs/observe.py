@@ -192,7 +192,7 @@ def _note_running(record: Record, order: Order | None, unit: Unit, now: float) -
         record.share = _clamped(unit.progress)
     limit = order.stalled_after_seconds if order else 0.0
     alive = max(unit.touched_at or 0.0, unit.started_at or 0.0)
-    attempt.stalled = bool(limit and alive and now - alive > limit)
+    attempt.stalled = bool(limit and alive and now - alive > limit and not attempt.queued)
 
 
 def _close(

@@ -35,7 +35,8 @@ STEP_SECONDS = 2.0
 
 
 class Replay(Day):
-    """One day under one policy. Slurm's rules are not made up: both back ends are replayed as systemd's."""
+    """One day under one policy. Slurm itself is not made up: both back ends are replayed as systemd's, for Slurm's with
+    its whole nodes: one that serves with some of its accelerators has none for jobs."""
 
     def __init__(self, root: Path, lab: Mapping[str, Any], jobs: dict[str, Any], policy: str) -> None:
         super().__init__(root, jobs, policy)
@@ -46,6 +47,7 @@ class Replay(Day):
         self.systemd = {name: Systemd(self, name) for name in self.names}
         self.states = dict.fromkeys(self.names, "active")
         self.now = self.times.begun
+        self.serving: dict[str, set[int]] = {}
         given = day_world.settings(self.times)
         self.settle = given["run_jobs_settle_seconds"]
         self.grid = {"period_seconds": given["run_jobs_period_seconds"], "periods": given["run_jobs_periods"]}
@@ -60,11 +62,11 @@ class Replay(Day):
             step = min(STEP_SECONDS, until - self.now)
             self.pass_time(step, step)
             for host in self.names:
-                wanted = {index for one in self.planned if one.host == host for index in one.accelerators}
                 held = {index for own in self.held(host).values() for index in own}
-                self.missing_hours += len(wanted & held) * step / self.times.hour_seconds
+                self.missing_hours += len(self.serving.get(host, set()) & held) * step / self.times.hour_seconds
 
     def follow(self) -> None:
+        self.serving = self.serving_at(self.hour)
         self.planned = self.at(self.hour)
         for name, job in self.all_jobs.items():
             if job["came"] <= self.now and name not in self.jobs:
@@ -72,16 +74,31 @@ class Replay(Day):
                 kept = {"preemptible": False} if self.policy_name == "no preemption" else {}
                 self.jobs[name] = {**given, **kept, "command": ["true"], "backoff_seconds": 5}
 
-    def at(self, hour: float) -> list[Any]:
+    def serving_at(self, hour: float) -> dict[str, set[int]]:
+        """The accelerators that serve, by host."""
         up = [name for name in self.names if name not in self.down]
-        found = day_world.places(up, day_world.serving_at(hour), packed=self.packed)
-        return [self.replica(host, slot, slot) for host, slot in found]
+        found: dict[str, set[int]] = {}
+        for host, slot in day_world.places(up, day_world.serving_at(hour), packed=self.packed):
+            found.setdefault(host, set()).add(slot)
+        return found
+
+    def at(self, hour: float) -> list[Any]:
+        """What jobs may not use, as placements."""
+        serving = self.serving_at(hour)
+        whole = range(day_world.EACH)
+        return [
+            self.replica(host, slot, slot) for host in serving for slot in (whole if self.packed else serving[host])
+        ]
 
     def plan(self) -> dict[str, Any]:
         ahead = []
         for hours in range(1, 9):
             later = self.at(self.hour + hours)
-            free = {host: 4 - sum(one.host == host for one in later) for host in self.names if host not in self.down}
+            free = {
+                host: day_world.EACH - sum(one.host == host for one in later)
+                for host in self.names
+                if host not in self.down
+            }
             ahead.append({"begins_after_seconds": hours * self.times.hour_seconds, "free_accelerators": free})
         return {
             "kind": "plan",

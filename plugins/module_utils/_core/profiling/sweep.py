@@ -57,13 +57,13 @@ class Swept:
     note: str = ""
 
 
-def sweep(target: Target, slo: Slo, bounds: Bounds) -> Swept:
-    """Try rates until the budget is spent.
+def sweep(target: Target, slo: Slo, bounds: Bounds, sender: Sender | None = None) -> Swept:
+    """Try rates until the budget is spent; ``sender`` is closed at the end.
 
     Raises:
         SourceUnavailableError: the server does not answer a single request.
     """
-    began, sender = time.monotonic(), Sender(target, bounds.most_at_once)
+    began, sender = time.monotonic(), sender or Sender(target, bounds.most_at_once)
     try:
         alone = _alone(sender, target)
         lone = mean(one.latency for one in alone)

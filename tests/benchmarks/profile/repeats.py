@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How well a load sweep repeats: real llama.cpp servers under CPU quotas, each swept several times.
 
-    tests/benchmarks/profile/repeats.py --quotas 0.25 0.5 --repeats 3 --seconds 240
+    tests/benchmarks/profile/repeats.py --quotas 0.2 0.4 --seconds 200 --level 14
 
 A quota stands for a host class; it is set with a control group, which needs root. The servers have a core of their own:
 over several the kernel hands a quota out in slices, and what a slice leaves on an idle core is lost. A virtual machine's

@@ -66,15 +66,15 @@ class Replay(Day):
                 self.missing_hours += len(self.serving.get(host, set()) & held) * step / self.times.hour_seconds
 
     def follow(self) -> None:
-        self.serving = self.serving_at(self.hour)
-        self.planned = self.at(self.hour)
+        self.serving = self.served(self.hour)
+        self.planned = self.kept_from_jobs(self.serving)
         for name, job in self.all_jobs.items():
             if job["came"] <= self.now and name not in self.jobs:
                 given = {key: value for key, value in job.items() if key not in ("came", "steps", "owner")}
                 kept = {"preemptible": False} if self.policy_name == "no preemption" else {}
                 self.jobs[name] = {**given, **kept, "command": ["true"], "backoff_seconds": 5}
 
-    def serving_at(self, hour: float) -> dict[str, set[int]]:
+    def served(self, hour: float) -> dict[str, set[int]]:
         """The accelerators that serve, by host."""
         up = [name for name in self.names if name not in self.down]
         found: dict[str, set[int]] = {}
@@ -82,9 +82,8 @@ class Replay(Day):
             found.setdefault(host, set()).add(slot)
         return found
 
-    def at(self, hour: float) -> list[Any]:
+    def kept_from_jobs(self, serving: Mapping[str, set[int]]) -> list[Any]:
         """What jobs may not use, as placements."""
-        serving = self.serving_at(hour)
         whole = range(day_world.EACH)
         return [
             self.replica(host, slot, slot) for host in serving for slot in (whole if self.packed else serving[host])
@@ -93,7 +92,7 @@ class Replay(Day):
     def plan(self) -> dict[str, Any]:
         ahead = []
         for hours in range(1, 9):
-            later = self.at(self.hour + hours)
+            later = self.kept_from_jobs(self.served(self.hour + hours))
             free = {
                 host: day_world.EACH - sum(one.host == host for one in later)
                 for host in self.names

@@ -154,15 +154,8 @@ def sweeps(shares: Sequence[float], seconds: float, level: float) -> tuple[list[
         target = Target(f"http://127.0.0.1:{port}", "chat", output_tokens=8, prompt_words=12)
         bounds = Bounds(seconds=seconds * len(shares), level_seconds=level, seed=number + 1)
         found = sweep(target, read_slo(SLO), bounds, InTurn(target, bounds.most_at_once, turns))
-        capacity = asdict(found.capacity) if found.capacity else None
-        print(shares[number], capacity, found.note, f"{len(found.levels)} levels", flush=True)
-        return {
-            "seed": bounds.seed,
-            "capacity": capacity,
-            "lone_seconds": found.lone_seconds,
-            "note": found.note,
-            "levels": found.levels,
-        }
+        print(shares[number], found.capacity, found.note, f"{len(found.levels)} levels", flush=True)
+        return {"seed": bounds.seed, **asdict(found)}
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -58,7 +58,7 @@ class Swept:
 
 
 def sweep(target: Target, slo: Slo, bounds: Bounds, sender: Sender | None = None) -> Swept:
-    """Try rates until the budget is spent; ``sender`` is closed at the end.
+    """Try rates until the budget is spent. ``sender`` sends to ``target``, by default one of its own, and is closed at the end.
 
     Raises:
         SourceUnavailableError: the server does not answer a single request.
